@@ -1,0 +1,1 @@
+"""The PIDEA backend: chat history on PostgreSQL with Redis in front."""

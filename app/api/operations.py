@@ -1,0 +1,40 @@
+"""Health and metrics, for the edge, the orchestrator and Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client.exposition import choose_encoder
+
+from app.health import Health
+from app.metrics import Metrics
+from app.problems import ProblemResponse
+
+
+def router(health: Health, metrics: Metrics) -> APIRouter:
+    """Routes /api/health, /api/health/live, /api/health/ready and /metrics."""
+    routes = APIRouter(tags=["operations"])
+
+    @routes.get("/api/health", summary="Full health report")
+    async def report() -> JSONResponse:
+        """200 while requests can be served (perhaps degraded), else 503."""
+        return JSONResponse(health.report(), 200 if health.can_serve else 503)
+
+    @routes.get("/api/health/live", summary="Is the process alive")
+    async def live() -> JSONResponse:
+        """Asks nothing of any dependency."""
+        return JSONResponse({"status": "up"})
+
+    @routes.get("/api/health/ready", summary="Should requests come here")
+    async def ready() -> JSONResponse:
+        """503 while draining or without PostgreSQL."""
+        reason = health.not_ready_because
+        return JSONResponse({"status": "up"}) if reason is None else ProblemResponse(503, reason)
+
+    @routes.get("/metrics", include_in_schema=False)
+    async def scrape(request: Request) -> Response:
+        """Prometheus' text format, or OpenMetrics when asked for."""
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(metrics.registry), media_type=content_type)
+
+    return routes

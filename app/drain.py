@@ -1,0 +1,52 @@
+"""Leaving without a failed request: say so, serve on until the edge has noticed, finish, go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from types import FrameType
+
+import uvicorn
+
+log = logging.getLogger(__name__)
+
+
+class Drain:
+    """Whether this process is leaving. Readiness and `Connection: close` follow from it."""
+
+    def __init__(self) -> None:
+        self.started = False
+
+
+class DrainingServer(uvicorn.Server):
+    """On SIGTERM or SIGINT: drain for `drain_seconds`, then finish the requests in flight.
+
+    A second signal skips the wait.
+
+    Uvicorn itself would raise the signal again after a graceful end, and the process would not exit with 0.
+    """
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._drain_seconds = drain_seconds
+        self._drained_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Signal handler; `on_tick` does the rest in the event loop."""
+        if self._drain.started:
+            self.should_exit = True
+            return
+        self._drain.started = True
+        log.info("%s: draining for %g s", signal.Signals(sig).name, self._drain_seconds)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second; True ends the main loop."""
+        if self._drain.started:
+            now = asyncio.get_running_loop().time()
+            if self._drained_at is None:
+                self._drained_at = now + self._drain_seconds
+            if now >= self._drained_at:
+                self.should_exit = True
+        return await super().on_tick(counter)

@@ -1,0 +1,58 @@
+"""OpenTelemetry traces over OTLP/HTTP, sampled by ratio unless the caller already decided."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Span
+
+from app.settings import Settings
+
+SERVICE_NAME = "pidea-backend"
+EXPORT_TIMEOUT_SECONDS = 5.0
+
+
+def configure(settings: Settings) -> TracerProvider:
+    """Install the process' tracer. Without an endpoint nothing is recorded, but logs still get trace ids."""
+    resource = Resource.create(
+        {
+            "service.name": SERVICE_NAME,
+            "service.version": settings.version,
+            "service.instance.id": socket.gethostname(),
+            "deployment.environment.name": settings.environment,
+        }
+    )
+    endpoint = settings.otel_exporter_otlp_endpoint
+    if endpoint is None:
+        provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, shutdown_on_exit=False)
+    else:
+        # Imported here: a replica without tracing does not pay for the exporter's memory.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        sampler = ParentBased(TraceIdRatioBased(settings.trace_sampling_ratio))
+        provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=EXPORT_TIMEOUT_SECONDS)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def shut_down(provider: TracerProvider, timeout_seconds: float) -> None:
+    """Export what is left, but never hold up the exit for longer than `timeout_seconds`."""
+    worker = threading.Thread(target=provider.shutdown, name="trace-shutdown", daemon=True)
+    worker.start()
+    worker.join(timeout_seconds)
+
+
+def span(name: str, attributes: Mapping[str, str]) -> AbstractContextManager[Span]:
+    """A client span under the current one."""
+    tracer = trace.get_tracer(SERVICE_NAME)
+    return tracer.start_as_current_span(name, kind=trace.SpanKind.CLIENT, attributes=dict(attributes))

@@ -1,0 +1,1 @@
+"""The plan as Pulumi resources: a thin translation without decisions of its own."""

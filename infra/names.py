@@ -1,0 +1,95 @@
+"""Every service, network, volume and secret name, every port and every user id, in one place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Services
+REDIS: Final = "redis"
+POSTGRES: Final = "postgres"
+APP: Final = "app"
+EDGE: Final = "edge"
+PROMETHEUS: Final = "prometheus"
+ALERTMANAGER: Final = "alertmanager"
+JAEGER: Final = "jaeger"
+REDIS_EXPORTER: Final = "redis-exporter"
+POSTGRES_EXPORTER: Final = "postgres-exporter"
+NODE_EXPORTER: Final = "node-exporter"
+
+# Images: one for each service, and the base that they all start from.
+BASE_IMAGE: Final = "base"
+HAPROXY_IMAGE: Final = "haproxy"
+
+# Networks. Only PUBLIC has a way out of the machine, and only the edge is on it.
+PUBLIC: Final = "public"
+WEB: Final = "web"
+DATA: Final = "data"
+TELEMETRY: Final = "telemetry"
+
+# Volumes
+REDIS_DATA: Final = "redis-data"
+POSTGRES_DATA: Final = "postgres-data"
+PROMETHEUS_DATA: Final = "prometheus-data"
+ALERTMANAGER_DATA: Final = "alertmanager-data"
+JAEGER_DATA: Final = "jaeger-data"
+
+# Random passwords
+REDIS_APP_PASSWORD: Final = "redis-app-password"  # noqa: S105 - a name, not a password; so are the next lines
+REDIS_EXPORTER_PASSWORD: Final = "redis-exporter-password"  # noqa: S105
+REDIS_ADMIN_PASSWORD: Final = "redis-admin-password"  # noqa: S105
+POSTGRES_SUPERUSER_PASSWORD: Final = "postgres-superuser-password"  # noqa: S105
+POSTGRES_APP_PASSWORD: Final = "postgres-app-password"  # noqa: S105
+POSTGRES_EXPORTER_PASSWORD: Final = "postgres-exporter-password"  # noqa: S105
+OPERATOR_PASSWORD: Final = "operator-password"  # noqa: S105
+
+# Secrets made from them, in the form that a server reads
+REDIS_ACL: Final = "redis-acl"
+REDIS_EXPORTER_PASSWORDS: Final = "redis-exporter-passwords"
+EDGE_USERS: Final = "edge-users"
+
+OPERATOR_USERNAME: Final = "operator"
+REDIS_APP_USERNAME: Final = "app"
+REDIS_EXPORTER_USERNAME: Final = "exporter"
+REDIS_ADMIN_USERNAME: Final = "admin"
+POSTGRES_DATABASE: Final = "pidea"
+POSTGRES_APP_USERNAME: Final = "pidea_app"
+POSTGRES_EXPORTER_USERNAME: Final = "pidea_exporter"
+
+# Ports inside the containers. What the edge publishes on the machine is a setting.
+APP_PORT: Final = 8080
+EDGE_PUBLIC_PORT: Final = 8080
+EDGE_OPERATOR_PORT: Final = 8081
+EDGE_METRICS_PORT: Final = 8405
+REDIS_PORT: Final = 6379
+POSTGRES_PORT: Final = 5432
+PROMETHEUS_PORT: Final = 9090
+ALERTMANAGER_PORT: Final = 9093
+JAEGER_OTLP_HTTP_PORT: Final = 4318
+JAEGER_QUERY_PORT: Final = 16686
+JAEGER_HEALTH_PORT: Final = 13133
+JAEGER_METRICS_PORT: Final = 8888
+REDIS_EXPORTER_PORT: Final = 9121
+POSTGRES_EXPORTER_PORT: Final = 9187
+NODE_EXPORTER_PORT: Final = 9100
+
+# User (and group) ids inside the containers; the Dockerfiles create the same.
+APP_UID: Final = 10001
+REDIS_UID: Final = 10002
+POSTGRES_UID: Final = 10003
+EDGE_UID: Final = 10004
+PROMETHEUS_UID: Final = 10005
+ALERTMANAGER_UID: Final = 10006
+JAEGER_UID: Final = 10007
+EXPORTER_UID: Final = 10008
+
+SECRETS_FOLDER: Final = "/run/secrets"
+
+
+def physical(instance: str, logical: str) -> str:
+    """The name in Docker of what the program calls `logical`: `pidea-staging` + `redis` → `pidea-staging-redis`."""
+    return f"{instance}-{logical}"
+
+
+def secret_path(secret: str) -> str:
+    """Where a container finds a secret."""
+    return f"{SECRETS_FOLDER}/{secret}"

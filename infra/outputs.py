@@ -1,0 +1,15 @@
+"""The stack's outputs: the only contract between the program and what comes after it (ops, tests)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENVIRONMENT: Final = "environment"
+INSTANCE: Final = "instance"
+EDGE_PORT: Final = "edgePort"
+OPERATOR_PORT: Final = "operatorPort"
+OPERATOR_USERNAME: Final = "operatorUsername"
+OPERATOR_PASSWORD: Final = "operatorPassword"  # noqa: S105 - the output's name
+SERVICES: Final = "services"
+VOLUMES: Final = "volumes"
+NETWORKS: Final = "networks"

@@ -1,0 +1,29 @@
+"""Settings to plan. Pure: reads the repository's own files and nothing else, and never imports Pulumi."""
+
+from __future__ import annotations
+
+from infra.plan import app, edge, images, networks, observability, postgres, redis
+from infra.plan.check import check
+from infra.settings import StackSettings
+from infra.spec import DeploymentPlan
+
+
+def build_plan(settings: StackSettings) -> DeploymentPlan:
+    """The whole stack as data. Raises PlanError where its parts contradict each other."""
+    plan = DeploymentPlan(
+        environment=settings.environment,
+        instance=settings.instance,
+        secrets_version=settings.secrets_version,
+        registry=settings.registry,
+        networks=networks.plan(settings),
+        images=images.plan(settings),
+        subsystems=(
+            redis.plan(settings),
+            postgres.plan(settings),
+            app.plan(settings),
+            edge.plan(settings),
+            observability.plan(settings),
+        ),
+    )
+    check(plan)
+    return plan

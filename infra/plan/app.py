@@ -1,0 +1,58 @@
+"""The PIDEA backend."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from infra import names
+from infra.plan.shared import http_check, replace_beside, user
+from infra.settings import StackSettings
+from infra.spec import MIB, ResourceSpec, SecretMount, ServiceSpec, SubsystemSpec, TmpfsMount
+
+# After the drain the application may take this long to finish what is in flight.
+_FINISH_SECONDS = 15
+
+
+def plan(settings: StackSettings) -> SubsystemSpec:
+    """Identical replicas; each waits at its start for PostgreSQL and brings the schema up to date."""
+
+    def host(service: str) -> str:
+        return names.physical(settings.instance, service)
+
+    healthcheck = http_check(settings, names.APP, names.APP_PORT, "/api/health/live", 30)
+    env = {
+        "PORT": str(names.APP_PORT),
+        "ENVIRONMENT": settings.environment,
+        "LOG_LEVEL": settings.app.log_level,
+        "DRAIN_SECONDS": str(settings.app.drain_seconds),
+        "DATABASE_HOST": host(names.POSTGRES),
+        "DATABASE_PORT": str(names.POSTGRES_PORT),
+        "DATABASE_NAME": names.POSTGRES_DATABASE,
+        "DATABASE_USER": names.POSTGRES_APP_USERNAME,
+        "DATABASE_PASSWORD_FILE": names.secret_path(names.POSTGRES_APP_PASSWORD),
+        "REDIS_HOST": host(names.REDIS),
+        "REDIS_PORT": str(names.REDIS_PORT),
+        "REDIS_USERNAME": names.REDIS_APP_USERNAME,
+        "REDIS_PASSWORD_FILE": names.secret_path(names.REDIS_APP_PASSWORD),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host(names.JAEGER)}:{names.JAEGER_OTLP_HTTP_PORT}",
+        "TRACE_SAMPLING_RATIO": str(settings.tracing.sampling_ratio),
+        "PROMETHEUS_URL": f"http://{host(names.PROMETHEUS)}:{names.PROMETHEUS_PORT}/prometheus",
+        "JAEGER_HEALTH_URL": f"http://{host(names.JAEGER)}:{names.JAEGER_HEALTH_PORT}/status",
+    }
+    passwords = (names.POSTGRES_APP_PASSWORD, names.REDIS_APP_PASSWORD)
+    service = ServiceSpec(
+        name=names.APP,
+        image=names.APP,
+        user=user(names.APP_UID),
+        replicas=settings.app.replicas,
+        networks=(names.WEB, names.DATA, names.TELEMETRY),
+        env=MappingProxyType(env),
+        secrets=tuple(SecretMount(secret=name, target=name, uid=names.APP_UID) for name in passwords),
+        tmpfs=(TmpfsMount(target="/tmp", size_bytes=16 * MIB),),  # noqa: S108 - in the container, in memory
+        resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=256 * MIB, memory_reservation_bytes=96 * MIB),
+        healthcheck=healthcheck,
+        update=replace_beside(healthcheck),
+        stop_grace_period_seconds=settings.app.drain_seconds + _FINISH_SECONDS,
+        converge_timeout_seconds=300,
+    )
+    return SubsystemSpec(name=names.APP, services=(service,))

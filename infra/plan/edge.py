@@ -1,0 +1,90 @@
+"""HAProxy: the one way in. Users on one port, operators behind a password on another."""
+
+from __future__ import annotations
+
+from infra import names
+from infra.plan.shared import ONE_PER_NODE, http_check, replace_in_place, user
+from infra.render import config_from_template
+from infra.settings import StackSettings
+from infra.spec import (
+    MIB,
+    ConfigMount,
+    PortSpec,
+    ResourceSpec,
+    SecretForm,
+    SecretMount,
+    SecretRef,
+    ServiceSpec,
+    SubsystemSpec,
+)
+
+_CONFIG = "haproxy-cfg"
+
+
+def plan(settings: StackSettings) -> SubsystemSpec:
+    """One task on every node, in host mode; on a one-node swarm that is one."""
+
+    def host(service: str) -> str:
+        return names.physical(settings.instance, service)
+
+    config = config_from_template(
+        _CONFIG,
+        "haproxy.cfg.j2",
+        public_port=names.EDGE_PUBLIC_PORT,
+        operator_port=names.EDGE_OPERATOR_PORT,
+        metrics_port=names.EDGE_METRICS_PORT,
+        app_host=host(names.APP),
+        app_port=names.APP_PORT,
+        # While an update starts new replicas before it stops old ones there are up to twice as many.
+        app_slots=settings.app.replicas * 2,
+        operator_backends=(
+            (names.PROMETHEUS, host(names.PROMETHEUS), names.PROMETHEUS_PORT, "/prometheus/-/healthy"),
+            (
+                names.ALERTMANAGER,
+                host(names.ALERTMANAGER),
+                names.ALERTMANAGER_PORT,
+                "/alertmanager/-/healthy",
+            ),
+            (names.JAEGER, host(names.JAEGER), names.JAEGER_QUERY_PORT, "/jaeger/api/services"),
+        ),
+    )
+    healthcheck = http_check(settings, names.HAPROXY_IMAGE, names.EDGE_METRICS_PORT, "/healthz", 10)
+    service = ServiceSpec(
+        name=names.EDGE,
+        image=names.HAPROXY_IMAGE,
+        user=user(names.EDGE_UID),
+        replicas=settings.nodes,
+        placement=ONE_PER_NODE,
+        command=(
+            "haproxy",
+            "-W",
+            "-db",
+            "-f",
+            "/etc/pidea/haproxy.cfg",
+            "-f",
+            names.secret_path(names.EDGE_USERS),
+        ),
+        networks=(names.PUBLIC, names.WEB, names.TELEMETRY),
+        configs=(ConfigMount(config=_CONFIG, target="/etc/pidea/haproxy.cfg"),),
+        secrets=(SecretMount(secret=names.EDGE_USERS, target=names.EDGE_USERS, uid=names.EDGE_UID),),
+        ports=(
+            PortSpec(published=settings.edge.port, target=names.EDGE_PUBLIC_PORT),
+            PortSpec(published=settings.edge.operator_port, target=names.EDGE_OPERATOR_PORT),
+        ),
+        resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=256 * MIB, memory_reservation_bytes=64 * MIB),
+        healthcheck=healthcheck,
+        update=replace_in_place(healthcheck),
+        # Soft stop: finish what is in flight, take no more.
+        stop_signal="SIGUSR1",
+        # Longer than HAProxy's own hard-stop-after, so that it ends by itself.
+        stop_grace_period_seconds=25,
+    )
+    return SubsystemSpec(
+        name=names.EDGE,
+        services=(service,),
+        configs=(config,),
+        secrets=(
+            SecretRef(name=names.OPERATOR_PASSWORD),
+            SecretRef(name=names.EDGE_USERS, form=SecretForm.HAPROXY_USERLIST, sources=(names.OPERATOR_PASSWORD,)),
+        ),
+    )

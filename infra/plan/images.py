@@ -1,0 +1,58 @@
+"""Which images there are, what goes into each, and the digest of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+
+from infra import names
+from infra.settings import OVERRIDABLE_IMAGES, StackSettings
+from infra.spec import ImageSpec
+from infra.version import VERSION
+
+REPO = Path(__file__).resolve().parent.parent.parent
+DIGEST_LENGTH = 16
+_IGNORED_FOLDERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+
+# The application's image is built from its Dockerfile and the application itself, side by side.
+_SOURCES = {names.APP: ("images/app", "app")}
+
+
+def plan(settings: StackSettings) -> tuple[ImageSpec, ...]:
+    """The base first, then every image that starts from it."""
+    base = _built(names.BASE_IMAGE, base=None)
+    others = (
+        ImageSpec(name=name, digest="", upstream=settings.images[name])
+        if name in settings.images
+        else _built(name, base=names.BASE_IMAGE)
+        for name in sorted(OVERRIDABLE_IMAGES)
+    )
+    return (base, *others)
+
+
+def build_files(image: str) -> Iterator[tuple[str, Path]]:
+    """The files of an image's build context: path in the context, path on this machine; sorted."""
+    for source in _SOURCES.get(image, (f"images/{image}",)):
+        root = REPO / source
+        inside = "" if source.startswith("images/") else f"{source}/"
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and not _IGNORED_FOLDERS.intersection(path.parts) and path.suffix != ".pyc":
+                yield inside + path.relative_to(root).as_posix(), path
+
+
+def _built(name: str, base: str | None) -> ImageSpec:
+    content = hashlib.sha256()
+    for inside, path in build_files(name):
+        executable = bool(path.stat().st_mode & 0o100)
+        content.update(f"{inside}\0{executable}\0".encode())
+        content.update(hashlib.sha256(path.read_bytes()).digest())
+    digest = content.hexdigest()[:DIGEST_LENGTH]
+    return ImageSpec(
+        name=name,
+        digest=digest,
+        base=base,
+        # The revision is the content's: with git's, every commit would roll every service.
+        build_args=MappingProxyType({"VERSION": VERSION, "REVISION": digest}),
+    )

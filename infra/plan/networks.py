@@ -1,0 +1,26 @@
+"""Who may talk to whom: one overlay network for each conversation, and no other way."""
+
+from __future__ import annotations
+
+from infra import names
+from infra.settings import StackSettings
+from infra.spec import NetworkSpec
+
+# The order decides the subnet: add at the end.
+_NETWORKS = (names.PUBLIC, names.WEB, names.DATA, names.TELEMETRY)
+
+
+def plan(settings: StackSettings) -> tuple[NetworkSpec, ...]:
+    """The networks, each with a /24 of `network.cidr`. Only the public one has a way out."""
+    subnets = settings.network.cidr.subnets(new_prefix=24)
+    return tuple(
+        NetworkSpec(
+            name=name,
+            subnet=str(subnet),
+            # Named because Docker would choose it, and the provider take its choice for a change.
+            gateway=str(subnet[1]),
+            internal=name != names.PUBLIC,
+            encrypted=settings.network.encrypted,
+        )
+        for name, subnet in zip(_NETWORKS, subnets, strict=False)
+    )

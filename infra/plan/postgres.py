@@ -1,0 +1,122 @@
+"""PostgreSQL: the system of record for chat history."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from infra import names
+from infra.plan.shared import http_check, replace_beside, replace_in_place, user
+from infra.render import config_from_template
+from infra.settings import StackSettings
+from infra.spec import (
+    MIB,
+    ConfigMount,
+    HealthcheckSpec,
+    ResourceSpec,
+    SecretMount,
+    SecretRef,
+    ServiceSpec,
+    SubsystemSpec,
+    TmpfsMount,
+    VolumeMount,
+    VolumeSpec,
+)
+
+_CONFIG = "postgresql-conf"
+_HBA = "pg-hba-conf"
+_HBA_PATH = "/etc/pidea/pg_hba.conf"
+_PASSWORDS = (
+    names.POSTGRES_SUPERUSER_PASSWORD,
+    names.POSTGRES_APP_PASSWORD,
+    names.POSTGRES_EXPORTER_PASSWORD,
+)
+
+
+def plan(settings: StackSettings) -> SubsystemSpec:
+    """Server, exporter, and a password for each role."""
+    return SubsystemSpec(
+        name=names.POSTGRES,
+        volumes=(VolumeSpec(name=names.POSTGRES_DATA),),
+        secrets=tuple(SecretRef(name=name) for name in _PASSWORDS),
+        configs=(
+            config_from_template(
+                _CONFIG,
+                "postgresql.conf.j2",
+                hba_file=_HBA_PATH,
+                shared_buffers_mib=settings.postgres.shared_buffers_mib,
+                max_connections=settings.postgres.max_connections,
+            ),
+            config_from_template(
+                _HBA,
+                "pg_hba.conf.j2",
+                database=names.POSTGRES_DATABASE,
+                app_username=names.POSTGRES_APP_USERNAME,
+                exporter_username=names.POSTGRES_EXPORTER_USERNAME,
+            ),
+        ),
+        services=(_server(settings), _exporter(settings)),
+    )
+
+
+def _server(settings: StackSettings) -> ServiceSpec:
+    # Over TCP, as clients come: the entrypoint's private server, which sets the roles' passwords, must not look ready.
+    healthcheck = HealthcheckSpec(
+        command=("CMD", "pg_isready", "--quiet", "--host=127.0.0.1", f"--port={names.POSTGRES_PORT}"),
+        start_period_seconds=60,
+    )
+    return ServiceSpec(
+        name=names.POSTGRES,
+        image=names.POSTGRES,
+        user=user(names.POSTGRES_UID),
+        command=("entrypoint",),
+        networks=(names.DATA,),
+        configs=(
+            ConfigMount(config=_CONFIG, target="/etc/pidea/postgresql.conf"),
+            ConfigMount(config=_HBA, target=_HBA_PATH),
+        ),
+        secrets=tuple(SecretMount(secret=name, target=name, uid=names.POSTGRES_UID) for name in _PASSWORDS),
+        volumes=(VolumeMount(volume=names.POSTGRES_DATA, target="/data"),),
+        tmpfs=(
+            TmpfsMount(target="/run/postgresql", size_bytes=MIB),
+            TmpfsMount(target="/tmp", size_bytes=64 * MIB),  # noqa: S108 - in the container, in memory
+        ),
+        resources=ResourceSpec(
+            cpu_limit=2.0,
+            memory_limit_bytes=(settings.postgres.shared_buffers_mib * 4 + 512) * MIB,
+            memory_reservation_bytes=(settings.postgres.shared_buffers_mib + 128) * MIB,
+        ),
+        healthcheck=healthcheck,
+        update=replace_in_place(healthcheck),
+        # A fast shutdown writes a checkpoint; killed before it is through, the next start must recover.
+        stop_signal="SIGINT",
+        stop_grace_period_seconds=60,
+    )
+
+
+def _exporter(settings: StackSettings) -> ServiceSpec:
+    host = names.physical(settings.instance, names.POSTGRES)
+    healthcheck = http_check(settings, names.POSTGRES_EXPORTER, names.POSTGRES_EXPORTER_PORT, "/", 10)
+    return ServiceSpec(
+        name=names.POSTGRES_EXPORTER,
+        image=names.POSTGRES_EXPORTER,
+        user=user(names.EXPORTER_UID),
+        command=("prometheus-postgres-exporter",),
+        networks=(names.DATA, names.TELEMETRY),
+        env=MappingProxyType(
+            {
+                "DATA_SOURCE_URI": f"{host}:{names.POSTGRES_PORT}/{names.POSTGRES_DATABASE}?sslmode=disable",
+                "DATA_SOURCE_USER": names.POSTGRES_EXPORTER_USERNAME,
+                "DATA_SOURCE_PASS_FILE": names.secret_path(names.POSTGRES_EXPORTER_PASSWORD),
+            }
+        ),
+        secrets=(
+            SecretMount(
+                secret=names.POSTGRES_EXPORTER_PASSWORD,
+                target=names.POSTGRES_EXPORTER_PASSWORD,
+                uid=names.EXPORTER_UID,
+            ),
+        ),
+        resources=ResourceSpec(cpu_limit=0.25, memory_limit_bytes=64 * MIB, memory_reservation_bytes=16 * MIB),
+        healthcheck=healthcheck,
+        update=replace_beside(healthcheck),
+    )

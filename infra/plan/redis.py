@@ -1,0 +1,124 @@
+"""Redis: the cache. One primary, append-only file every second, least recently used keys go first."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from infra import names
+from infra.plan.shared import http_check, replace_beside, replace_in_place, user
+from infra.render import config_from_template
+from infra.settings import StackSettings
+from infra.spec import (
+    MIB,
+    ConfigMount,
+    HealthcheckSpec,
+    ResourceSpec,
+    SecretForm,
+    SecretMount,
+    SecretRef,
+    ServiceSpec,
+    SubsystemSpec,
+    VolumeMount,
+    VolumeSpec,
+)
+
+_CONFIG = "redis-conf"
+
+
+def plan(settings: StackSettings) -> SubsystemSpec:
+    """Server, exporter, and the three users' passwords."""
+    return SubsystemSpec(
+        name=names.REDIS,
+        volumes=(VolumeSpec(name=names.REDIS_DATA),),
+        secrets=(
+            SecretRef(name=names.REDIS_APP_PASSWORD),
+            SecretRef(name=names.REDIS_EXPORTER_PASSWORD),
+            SecretRef(name=names.REDIS_ADMIN_PASSWORD),
+            SecretRef(
+                name=names.REDIS_ACL,
+                form=SecretForm.REDIS_ACL,
+                sources=(names.REDIS_APP_PASSWORD, names.REDIS_EXPORTER_PASSWORD, names.REDIS_ADMIN_PASSWORD),
+            ),
+            SecretRef(
+                name=names.REDIS_EXPORTER_PASSWORDS,
+                form=SecretForm.REDIS_EXPORTER_PASSWORDS,
+                sources=(names.REDIS_EXPORTER_PASSWORD,),
+            ),
+        ),
+        configs=(
+            config_from_template(
+                _CONFIG,
+                "redis.conf.j2",
+                max_memory_mib=settings.redis.max_memory_mib,
+                acl_file=names.secret_path(names.REDIS_ACL),
+            ),
+        ),
+        services=(_server(settings), _exporter(settings)),
+    )
+
+
+def _server(settings: StackSettings) -> ServiceSpec:
+    password = names.secret_path(names.REDIS_EXPORTER_PASSWORD)
+    healthcheck = HealthcheckSpec(
+        # The password goes through the environment of this short process alone.
+        command=(
+            "CMD-SHELL",
+            f'test "$(REDISCLI_AUTH=$(cat {password}) redis-cli --no-auth-warning'
+            f' --user {names.REDIS_EXPORTER_USERNAME} PING)" = PONG',
+        ),
+    )
+    return ServiceSpec(
+        name=names.REDIS,
+        image=names.REDIS,
+        user=user(names.REDIS_UID),
+        command=("redis-server", "/etc/pidea/redis.conf"),
+        networks=(names.DATA,),
+        configs=(ConfigMount(config=_CONFIG, target="/etc/pidea/redis.conf"),),
+        secrets=(
+            SecretMount(secret=names.REDIS_ACL, target=names.REDIS_ACL, uid=names.REDIS_UID),
+            SecretMount(
+                secret=names.REDIS_EXPORTER_PASSWORD,
+                target=names.REDIS_EXPORTER_PASSWORD,
+                uid=names.REDIS_UID,
+            ),
+        ),
+        volumes=(VolumeMount(volume=names.REDIS_DATA, target="/data"),),
+        resources=ResourceSpec(
+            cpu_limit=1.0,
+            # Rewriting the append-only file copies the pages that change meanwhile; buffers come on top.
+            memory_limit_bytes=(settings.redis.max_memory_mib * 3 // 2 + 64) * MIB,
+            memory_reservation_bytes=settings.redis.max_memory_mib * MIB,
+        ),
+        healthcheck=healthcheck,
+        update=replace_in_place(healthcheck),
+        stop_grace_period_seconds=15,
+    )
+
+
+def _exporter(settings: StackSettings) -> ServiceSpec:
+    address = f"redis://{names.physical(settings.instance, names.REDIS)}:{names.REDIS_PORT}"
+    healthcheck = http_check(settings, names.REDIS_EXPORTER, names.REDIS_EXPORTER_PORT, "/health", 10)
+    return ServiceSpec(
+        name=names.REDIS_EXPORTER,
+        image=names.REDIS_EXPORTER,
+        user=user(names.EXPORTER_UID),
+        command=("prometheus-redis-exporter",),
+        networks=(names.DATA, names.TELEMETRY),
+        env=MappingProxyType(
+            {
+                "REDIS_ADDR": address,
+                "REDIS_USER": names.REDIS_EXPORTER_USERNAME,
+                "REDIS_PASSWORD_FILE": names.secret_path(names.REDIS_EXPORTER_PASSWORDS),
+            }
+        ),
+        secrets=(
+            SecretMount(
+                secret=names.REDIS_EXPORTER_PASSWORDS,
+                target=names.REDIS_EXPORTER_PASSWORDS,
+                uid=names.EXPORTER_UID,
+            ),
+        ),
+        resources=ResourceSpec(cpu_limit=0.25, memory_limit_bytes=64 * MIB, memory_reservation_bytes=16 * MIB),
+        healthcheck=healthcheck,
+        update=replace_beside(healthcheck),
+    )

@@ -1,0 +1,44 @@
+"""What subsystems share in describing themselves."""
+
+from __future__ import annotations
+
+from infra.settings import StackSettings
+from infra.spec import HealthcheckSpec, PlacementSpec, UpdatePolicy
+
+# Swarm notices a failed task a little after its health check did.
+_MONITOR_MARGIN_SECONDS = 5
+
+ONE_PER_NODE = PlacementSpec(max_replicas_per_node=1)
+
+
+def user(uid: int) -> str:
+    """The service specification's user for a user id whose group has the same number."""
+    return f"{uid}:{uid}"
+
+
+def http_check(settings: StackSettings, image: str, port: int, path: str, start_period_seconds: int) -> HealthcheckSpec:
+    """Healthy while `path` answers 200.
+
+    Our images carry `http-ok`; of an image from elsewhere one can at best expect wget or curl.
+    """
+    if image not in settings.images:
+        command: tuple[str, ...] = ("CMD", "http-ok", str(port), path)
+    else:
+        url = f"http://127.0.0.1:{port}{path}"
+        command = ("CMD-SHELL", f"wget -q -T 2 -O /dev/null {url} || curl -fsS -m 2 -o /dev/null {url}")
+    return HealthcheckSpec(command=command, start_period_seconds=start_period_seconds)
+
+
+def replace_in_place(healthcheck: HealthcheckSpec) -> UpdatePolicy:
+    """For what holds a volume or a port of the machine: the old task must be gone before the new one can start."""
+    return UpdatePolicy(order="stop-first", monitor_seconds=_monitor_seconds(healthcheck))
+
+
+def replace_beside(healthcheck: HealthcheckSpec) -> UpdatePolicy:
+    """For what holds nothing: the old task serves until the new one is healthy."""
+    return UpdatePolicy(order="start-first", monitor_seconds=_monitor_seconds(healthcheck))
+
+
+def _monitor_seconds(healthcheck: HealthcheckSpec) -> int:
+    # Shorter, and a version that never becomes healthy would count as a success.
+    return healthcheck.worst_detection_seconds + _MONITOR_MARGIN_SECONDS

@@ -1,0 +1,169 @@
+"""A stack's settings: the `pidea:` keys of `Pulumi.<stack>.yaml`, validated before the first resource."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+import yaml
+from pydantic.alias_generators import to_camel
+
+from infra import names
+from infra.errors import SettingsError
+
+NAMESPACE = "pidea"
+
+Port = Annotated[int, pydantic.Field(ge=1024, le=65535)]
+Ratio = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
+Count = Annotated[int, pydantic.Field(ge=1, le=100)]
+# Docker limits a service's name to 63 characters; our longest suffix takes 18.
+InstanceName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
+ImageReference = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][\w./:-]*(@sha256:[0-9a-f]{64})?$")]
+
+OVERRIDABLE_IMAGES = frozenset(
+    {
+        names.REDIS,
+        names.POSTGRES,
+        names.HAPROXY_IMAGE,
+        names.PROMETHEUS,
+        names.ALERTMANAGER,
+        names.JAEGER,
+        names.REDIS_EXPORTER,
+        names.POSTGRES_EXPORTER,
+        names.NODE_EXPORTER,
+        names.APP,
+    }
+)
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+class NetworkSettings(_Section):
+    """`cidr` is cut into one /24 for each overlay network."""
+
+    cidr: ipaddress.IPv4Network = ipaddress.IPv4Network("10.88.0.0/16")
+    encrypted: bool = False
+
+    @pydantic.field_validator("cidr")
+    @classmethod
+    def _private_and_large_enough(cls, cidr: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+        if not cidr.is_private or cidr.prefixlen > 21:
+            raise ValueError("must be a private network of at least /21")
+        return cidr
+
+
+class EdgeSettings(_Section):
+    """Ports that the edge publishes on the machine: the application's, and the operators' (behind a password)."""
+
+    port: Port = 3000
+    operator_port: Port = 3001
+
+    @pydantic.model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.port == self.operator_port:
+            raise ValueError(f"port and operatorPort must differ, both are {self.port}")
+        return self
+
+
+class AppSettings(_Section):
+    """The backend."""
+
+    replicas: Count = 2
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    drain_seconds: Annotated[int, pydantic.Field(ge=1, le=60)] = 5
+
+
+class RedisSettings(_Section):
+    """The cache."""
+
+    max_memory_mib: Annotated[int, pydantic.Field(ge=64, le=65536)] = 512
+
+
+class PostgresSettings(_Section):
+    """The system of record."""
+
+    shared_buffers_mib: Annotated[int, pydantic.Field(ge=32, le=65536)] = 128
+    max_connections: Annotated[int, pydantic.Field(ge=20, le=1000)] = 100
+
+
+class PrometheusSettings(_Section):
+    """Metrics."""
+
+    scrape_interval_seconds: Annotated[int, pydantic.Field(ge=1, le=120)] = 15
+    retention_days: Annotated[int, pydantic.Field(ge=1, le=400)] = 15
+
+
+class TracingSettings(_Section):
+    """Traces: the share of requests that start one, and how long Jaeger keeps them."""
+
+    sampling_ratio: Ratio = 1.0
+    retention_hours: Annotated[int, pydantic.Field(ge=1, le=2160)] = 72
+
+
+class StackSettings(_Section):
+    """All of them.
+
+    `nodes` is the number of machines in the swarm; the edge and the node exporter run on each.
+    `secretsVersion` counted up makes every password anew and rolls what uses it.
+    """
+
+    environment: Literal["staging", "prod"]
+    instance: InstanceName
+    registry: Annotated[str, pydantic.Field(pattern=r"^[\w.-]+(:\d+)?$")] | None = None
+    base_image: ImageReference = "pidea/rootfs:bookworm"
+    nodes: Count = 1
+    secrets_version: Annotated[int, pydantic.Field(ge=1)] = 1
+    images: Mapping[str, ImageReference] = pydantic.Field(default_factory=dict)
+    network: NetworkSettings = NetworkSettings()
+    edge: EdgeSettings = EdgeSettings()
+    app: AppSettings = AppSettings()
+    redis: RedisSettings = RedisSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    tracing: TracingSettings = TracingSettings()
+
+    @pydantic.field_validator("images")
+    @classmethod
+    def _known_images(cls, images: Mapping[str, str]) -> Mapping[str, str]:
+        for name in images:
+            if name not in OVERRIDABLE_IMAGES:
+                raise ValueError(f"no image is called {name!r}; there are {', '.join(sorted(OVERRIDABLE_IMAGES))}")
+        return images
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> StackSettings:
+        """Settings from a stack's configuration, `pidea:key` → value; keys of other namespaces are not ours.
+
+        Values may be what YAML gives or what the Pulumi engine gives (text, JSON for objects).
+        Raises SettingsError with one line for each problem.
+        """
+        ours = {
+            key.removeprefix(f"{NAMESPACE}:"): _plain(value)
+            for key, value in config.items()
+            if key.startswith(f"{NAMESPACE}:")
+        }
+        try:
+            return cls.model_validate(ours)
+        except pydantic.ValidationError as error:
+            raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+
+
+def _plain(value: Any) -> Any:
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+def _problem(detail: Any) -> str:
+    path = ".".join(str(part) for part in detail["loc"]) or "settings"
+    if detail["type"] == "extra_forbidden":
+        return f"{NAMESPACE}:{path}: there is no such key; take it out or correct its spelling"
+    if detail["type"] == "missing":
+        return f"{NAMESPACE}:{path}: must be set"
+    expectation = re.sub(r"^(Value error, |Input )", "", detail["msg"])
+    expectation = re.sub(r"^should ", "must ", expectation)
+    given = "" if isinstance(detail["input"], Mapping) else f", is {detail['input']!r}"
+    return f"{NAMESPACE}:{path}: {expectation}{given}"

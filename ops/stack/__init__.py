@@ -1,0 +1,1 @@
+"""One stack: its reference, settings, state, deployment and what of it runs."""

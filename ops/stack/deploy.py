@@ -1,0 +1,123 @@
+"""`up`: settings → setup → preflight → Pulumi → verification. Read `deploy` top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infra import outputs as keys
+from infra.spec import DeploymentPlan
+from ops import console
+from ops.errors import DeployError
+from ops.stack import failure, heal, instances, lock, preflight, problems, progress, settings, swarm, verify
+from ops.stack.events import EventLog
+from ops.stack.pulumi import Pulumi
+from ops.stack.reference import Stack
+from ops.stack.state import State
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A deployment that went through. `changes` counts resources by operation, empty where nothing changed."""
+
+    stack: Stack
+    changes: Mapping[str, int]
+    outputs: Mapping[str, Any]
+    steps: Sequence[tuple[str, float]]
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts: plain values only, nothing secret."""
+        return {
+            "stack": self.stack.name,
+            "changes": dict(self.changes),
+            "urls": urls(self.outputs),
+            "services": self.outputs.get(keys.SERVICES, {}),
+            "steps": [{"step": title, "seconds": round(seconds, 1)} for title, seconds in self.steps],
+        }
+
+
+def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = False) -> Deployed:
+    """Makes the stack what its configuration says.
+
+    `refresh` None compares with what really runs, and stops where an earlier run was interrupted; True settles such a
+    run too; False trusts the state. Raises UsageError, HostError, StateError before anything is touched, DeployError
+    after.
+    """
+    from ops.host import setup
+
+    steps = progress.Steps()
+    with lock.exclusive(stack):
+        instances.ensure(stack)
+        plan = settings.plan_of(stack)
+        with steps.step("Prepare this machine"):
+            ready = setup.run()
+        pulumi = Pulumi(stack, ready.toolchain)
+        with steps.step("Check state, ports, disk and memory"):
+            state = open_state(pulumi, break_lock=break_lock)
+            if state.pending and not refresh:
+                raise heal.interrupted(stack, state)
+            preflight.check(plan, state.docker_names)
+        if state.pending:
+            with steps.step("Settle the interrupted run"):
+                state = heal.heal(pulumi, state, plan.instance)
+        with steps.step("Deploy"):
+            log = _up(pulumi, plan, state, refresh=refresh is not False)
+        with steps.step("Verify what runs"):
+            outputs = pulumi.outputs()
+            _verify(outputs, plan)
+    return Deployed(stack=stack, changes=log.changed, outputs=outputs, steps=steps.taken)
+
+
+def open_state(pulumi: Pulumi, *, break_lock: bool = False) -> State:
+    """The stack's state, made where there is none yet. Raises StateError where it is locked or cannot be read."""
+    if break_lock:
+        pulumi.cancel()
+    for found in problems.locks(pulumi.stack, pulumi.backend):
+        raise problems.locked(pulumi.stack, found)
+    return pulumi.state() or pulumi.init()
+
+
+def urls(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """Where the stack answers on this machine."""
+    found = {}
+    if keys.EDGE_PORT in outputs:
+        found["app"] = f"http://localhost:{int(outputs[keys.EDGE_PORT])}"
+    if keys.OPERATOR_PORT in outputs:
+        found["operators"] = f"http://localhost:{int(outputs[keys.OPERATOR_PORT])}"
+    return found
+
+
+def _up(pulumi: Pulumi, plan: DeploymentPlan, state: State, *, refresh: bool) -> EventLog:
+    log = EventLog(progress.show)
+    with progress.watching(log) as on_poll:
+        options = ["--refresh" if refresh else "--refresh=false"]
+        result = pulumi.stream("up", options, log, state.salt, on_poll)
+    if result.code or log.failures:
+        raise DeployError(_explain(pulumi.stack, plan, log, result.errors))
+    if not log.changed:
+        console.say("  no changes")
+    return log
+
+
+def _verify(outputs: Mapping[str, Any], plan: DeploymentPlan) -> None:
+    wrong = verify.problems(outputs.get(keys.SERVICES, {}), plan.instance)
+    if wrong:
+        why = "".join(f"\n{explanation.text}" for explanation in _troubled(plan))
+        raise DeployError("What runs is not what was asked for:\n" + "\n".join(wrong) + why)
+
+
+def _explain(stack: Stack, plan: DeploymentPlan, log: EventLog, errors: str) -> str:
+    lines = [f"The deployment of {stack.name} failed."]
+    lines += [f"{failed.name}: {failed.message}" if failed.name else failed.message for failed in log.failures]
+    if not log.failures:
+        lines.append(errors.strip())
+    lines += [explanation.text for explanation in _troubled(plan)]
+    again = f"`./pidea up {stack.arguments}`"
+    return "\n".join([*lines, f"Repair the cause, then run {again} again: it goes on from what is there."])
+
+
+def _troubled(plan: DeploymentPlan) -> list[failure.Explanation]:
+    with swarm.client() as api:
+        running = swarm.services(api, plan.instance)
+        return [failure.explain(api, service) for service in running.values() if failure.is_in_trouble(service)]

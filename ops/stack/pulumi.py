@@ -1,0 +1,146 @@
+"""Pulumi's commands on one stack. The environment comes from `environment`, the running from `process`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ops.errors import DeployError, StateError
+from ops.stack import backend as backends
+from ops.stack import environment, problems, process
+from ops.stack.backend import Backend
+from ops.stack.events import EventLog
+from ops.stack.reference import Stack
+from ops.stack.state import State, from_export
+from ops.toolchain import Toolchain
+
+_ALWAYS = ("--non-interactive", "--color", "never")
+_UNATTENDED = ("--yes", "--skip-preview", "--suppress-progress", "--suppress-outputs")
+
+
+class Pulumi:
+    """The Pulumi CLI on `stack`, with its environment. Reads nothing and runs nothing until asked."""
+
+    def __init__(self, stack: Stack, tools: Toolchain, backend: Backend | None = None) -> None:
+        self.stack = stack
+        self.backend = backend or backends.choose(stack)
+        self._tools = tools
+        self._environment = environment.for_process(tools, self.backend)
+
+    def state(self) -> State | None:
+        """The stack's state, None where the stack does not exist. Raises StateError where it cannot be read."""
+        backends.prepare(self.backend)
+        result = self._run(["stack", "export", "--stack", self.stack.name])
+        if result.code and problems.NO_SUCH_STACK in result.errors:
+            return None
+        self._check(result)
+        return from_export(json.loads(result.output))
+
+    def init(self) -> State:
+        """Makes the stack that `state` did not find. With a backend of ours the repository's files stay as they are."""
+        command = ["stack", "init", self.stack.name, "--no-select"]
+        if not self.backend.is_ours:
+            self._check(self._run(command))
+        else:
+            # `stack init` writes the salt into the Pulumi.<stack>.yaml beside it: let that be one that nobody keeps.
+            with tempfile.TemporaryDirectory(dir=self.stack.folder, prefix="init-") as scratch:
+                shutil.copy(self.stack.root / "Pulumi.yaml", scratch)
+                self._check(self._run(command, folder=Path(scratch)))
+        made = self.state()
+        if made is None:
+            raise StateError(f"Pulumi made stack {self.stack.name} and does not find it; run the command again.")
+        return made
+
+    def cancel(self) -> None:
+        """Takes away the locks of runs on this stack."""
+        self._check(self._run(["cancel", "--yes", "--stack", self.stack.name]))
+
+    def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
+        """The stack's outputs; secret ones read `[secret]` unless asked for."""
+        command = ["stack", "output", "--json", "--stack", self.stack.name]
+        result = self._run([*command, "--show-secrets"] if secrets else command)
+        self._check(result)
+        return dict(json.loads(result.output))
+
+    def stream(
+        self,
+        command: str,
+        options: Sequence[str],
+        log: EventLog,
+        salt: str | None,
+        on_poll: Callable[[], None] | None = None,
+    ) -> process.Result:
+        """`up`, `refresh` or `destroy` without questions, its events fed to `log`.
+
+        Raises StateError where the state is the trouble; any other failure is in the result's code and in `log`.
+        """
+        return self._stream([command, *_UNATTENDED, *options], log, salt, on_poll)
+
+    def preview(
+        self, options: Sequence[str], log: EventLog, salt: str | None, on_poll: Callable[[], None] | None = None
+    ) -> process.Result:
+        """What `up` would do. Raises and returns as `stream` does."""
+        return self._stream(["preview", *options], log, salt, on_poll)
+
+    def unprotect(self) -> None:
+        """Takes the protection off every resource, so that `destroy` may remove it."""
+        self._check(self._run(["state", "unprotect", "--all", "--yes", "--stack", self.stack.name]))
+
+    def remove(self) -> None:
+        """Forgets the stack, its history and, in a backend of ours, the state's copies. Its configuration stays."""
+        options = ["--yes", "--preserve-config", *(["--remove-backups"] if self.backend.is_ours else [])]
+        self._check(self._run(["stack", "rm", *options, "--stack", self.stack.name]))
+
+    def _stream(
+        self, arguments: Sequence[str], log: EventLog, salt: str | None, on_poll: Callable[[], None] | None
+    ) -> process.Result:
+        with self._config_file(salt) as config_file:
+            result = process.run(
+                self._command([*arguments, "--stack", self.stack.name, "--config-file", str(config_file)]),
+                environment=self._environment,
+                folder=self.stack.root,
+                on_event=log.feed,
+                on_poll=on_poll,
+            )
+        said = "\n".join([result.errors, *(failure.message for failure in log.failures)])
+        if result.code and (error := problems.from_output(said, self.stack, self.backend)):
+            raise error
+        return result
+
+    @contextlib.contextmanager
+    def _config_file(self, salt: str | None) -> Iterator[Path]:
+        """The configuration for one run. In a backend of ours a copy that has the salt too.
+
+        So Pulumi has nothing to write into the repository, and a wrong passphrase fails before the first resource.
+        """
+        if not self.backend.is_ours:
+            yield self.stack.config_file
+            return
+        text = self.stack.config_file.read_text()
+        if salt and "encryptionsalt" not in (yaml.safe_load(text) or {}):
+            text = f"{text.rstrip()}\nencryptionsalt: {salt}\n"
+        with tempfile.TemporaryDirectory(dir=self.stack.folder, prefix="run-") as folder:
+            path = Path(folder) / f"Pulumi.{self.stack.name}.yaml"
+            path.write_text(text)
+            yield path
+
+    def _run(self, arguments: Sequence[str], folder: Path | None = None) -> process.Result:
+        return process.run(self._command(arguments), environment=self._environment, folder=folder or self.stack.root)
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [str(self._tools.pulumi), *arguments, *_ALWAYS]
+
+    def _check(self, result: process.Result) -> None:
+        if result.code == 0:
+            return
+        if error := problems.from_output(result.errors + result.output, self.stack, self.backend):
+            raise error
+        said = (result.errors.strip() or result.output.strip()).removeprefix("error: ")
+        raise DeployError(f"Pulumi failed: {said or f'exit code {result.code}'}")

@@ -1,0 +1,178 @@
+"""What the backend tells: health report, metrics, logs, traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.app.conftest import Workbench
+from tests.app.servers import Backend, eventually, free_port
+
+pytestmark = pytest.mark.app
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+SAMPLED = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
+
+
+class Receiver(ThreadingHTTPServer):
+    """An OTLP/HTTP endpoint that keeps what it gets; GET answers 200, so it also stands in for healthy services."""
+
+    def __init__(self) -> None:
+        self.requests: list[ExportTraceServiceRequest] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/v1/traces":
+            self.server.requests.append(ExportTraceServiceRequest.FromString(body))
+        self._ok()
+
+    def do_GET(self) -> None:
+        self._ok()
+
+    def _ok(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_trace_reaches_the_collector(bench: Workbench, receiver: Receiver) -> None:
+    backend = bench.ready(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, TRACE_SAMPLING_RATIO="0")
+    path = f"/api/chats/{uuid4()}/messages"
+    assert backend.client.get(path, headers=SAMPLED).status_code == 200
+    backend.client.get(path)  # the ratio of 0 keeps this one out
+    backend.terminate()
+    assert backend.wait() == 0
+
+    resources = [resource for request in receiver.requests for resource in request.resource_spans]
+    attributes = {item.key: item.value.string_value for item in resources[0].resource.attributes}
+    assert attributes["service.name"] == "pidea-backend"
+    assert attributes["deployment.environment.name"] == "test"
+    spans = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
+    assert {span.trace_id.hex() for span in spans} == {TRACE_ID}
+    names = [span.name for span in spans]
+    assert sorted(names) == [
+        "GET /api/chats/{chat_id}/messages",
+        "SELECT messages",
+        "cache lookup",
+        "cache store",
+    ]
+    server = next(span for span in spans if span.name.startswith("GET"))
+    assert server.parent_span_id.hex() == "b7ad6b7169203331"
+    assert server.span_id in {span.parent_span_id for span in spans}
+
+
+def test_a_dead_collector_neither_fails_requests_nor_the_exit(bench: Workbench) -> None:
+    backend = bench.ready(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}", TRACE_SAMPLING_RATIO="1")
+    assert backend.client.get(f"/api/chats/{uuid4()}/messages").status_code == 200
+    backend.terminate()
+    assert backend.wait() == 0
+
+
+def test_log_lines_are_json_with_trace_ids(bench: Workbench) -> None:
+    backend = bench.ready()
+    path = f"/api/chats/{uuid4()}/messages"
+    backend.client.post(path, json={"role": "user", "content": "a secret"}, headers=SAMPLED)
+    backend.client.get("/api/health/live")
+    access = [line for line in backend.log_lines() if line["logger"] == "app.access"]
+    assert len(access) == 1
+    assert access[0]["trace_id"] == TRACE_ID
+    assert len(access[0]["span_id"]) == 16
+    assert (access[0]["method"], access[0]["path"], access[0]["status"]) == ("POST", path, 201)
+    assert access[0]["route"] == "/api/chats/{chat_id}/messages"
+    assert access[0]["duration_ms"] > 0
+    assert "a secret" not in str(backend.log_lines())
+    backend.client.get(path)
+    latest = [line for line in backend.log_lines() if line["logger"] == "app.access"][-1]
+    assert (latest["cache"], len(latest["trace_id"])) == ("miss", 32)
+
+
+def test_the_clients_address_is_the_one_the_edge_tells(bench: Workbench) -> None:
+    backend = bench.ready()
+    backend.client.get(f"/api/chats/{uuid4()}/messages", headers={"x-forwarded-for": "192.0.2.7"})
+    assert backend.log_lines()[-1]["client"] == "192.0.2.7"
+
+
+def test_a_problem_names_the_trace(bench: Workbench) -> None:
+    answer = bench.ready().client.get("/api/chats/nonsense/messages", headers=SAMPLED)
+    assert answer.json()["trace_id"] == TRACE_ID
+
+
+def test_health_report(bench: Workbench, receiver: Receiver) -> None:
+    backend = bench.ready(PROMETHEUS_URL=receiver.url, JAEGER_HEALTH_URL=f"http://127.0.0.1:{free_port()}/status")
+    path = f"/api/chats/{uuid4()}/messages"
+    for _ in range(4):
+        backend.client.get(path)
+    report = eventually(lambda: settled(backend), "the observability services are checked")
+    assert set(report) == {"status", "timestamp", "services", "performance"}
+    states = {name: service["status"] for name, service in report["services"].items()}
+    assert states == {
+        "postgres": "up",
+        "redis": "up",
+        "prometheus": "up",
+        "jaeger": "down",
+        "cache": "up",
+        "deduplication": "up",
+        "circuitBreaker": "up",
+    }
+    assert report["status"] == "up"
+    performance = report["performance"]
+    assert performance["cacheHitRate"] == 0.75
+    assert performance["averageResponseTime"] > 0
+    assert performance["duplicateRequests"] == 0
+
+
+def settled(backend: Backend) -> dict[str, Any] | None:
+    report: dict[str, Any] = backend.client.get("/api/health").json()
+    services = report["services"]
+    settled = services["prometheus"]["status"] == "up" and services["jaeger"].get("detail") != "not checked yet"
+    return report if settled else None
+
+
+def test_services_that_are_not_configured_are_disabled(bench: Workbench) -> None:
+    services = bench.ready().client.get("/api/health").json()["services"]
+    assert (services["prometheus"], services["jaeger"]) == ({"status": "disabled"}, {"status": "disabled"})
+
+
+def test_metrics(bench: Workbench) -> None:
+    backend = bench.ready()
+    for path in (f"/api/chats/{uuid4()}/messages", "/api/chats/x/messages", "/a", "/b"):
+        backend.client.get(path)
+    backend.client.request("PURGE", "/c")
+    route = 'route="/api/chats/{chat_id}/messages"'
+    assert backend.metric(f'pidea_http_requests_total{{method="GET",{route},status="200"}}') == 1
+    assert backend.metric(f'pidea_http_requests_total{{method="GET",{route},status="422"}}') == 1
+    assert backend.metric('pidea_http_requests_total{method="GET",route="unmatched",status="404"}') == 2
+    assert backend.metric('pidea_http_requests_total{method="OTHER",route="unmatched",status="404"}') == 1
+    assert backend.metric(f'pidea_http_request_duration_seconds_count{{method="GET",{route},status="200"}}') == 1
+    assert backend.metric("pidea_http_requests_in_flight") == 1, "the scrape itself"
+    assert backend.metric("pidea_cache_misses_total") == 1
+    assert backend.metric('pidea_build_info{revision="abc",version="1.2.3"}') == 1
+    assert backend.metric("process_resident_memory_bytes") > 0
+    text = backend.client.get("/metrics").text
+    assert "pidea_dedup_shared_total 0.0" in text
+    assert "_created" not in text
