@@ -15,8 +15,11 @@ T = TypeVar("T")
 class CircuitBreaker:
     """Closed until `failure_threshold` failures in a row; open for `open_seconds`; then one probe decides.
 
-    Belongs to one event loop. Results of calls that began before the last change of state are not counted: a
-    slow success from before an outage says nothing about now.
+    Calls that overlap and fail count as one failure: a single hiccup fails all that are in flight, and must not
+    open the breaker because there happened to be many. Results of calls that began before the last change of
+    state are not counted: a slow success from before an outage says nothing about now.
+
+    Belongs to one event loop.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class CircuitBreaker:
         self._clock = clock
         self._state = BreakerState.CLOSED
         self._era = 0
+        self._calls = 0
+        self._counted_calls = 0
         self._failures = 0
         self._opened_at = 0.0
         self._probing = False
@@ -47,10 +52,13 @@ class CircuitBreaker:
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Run `operation` or raise BreakerOpenError at once. Its exceptions pass through and count as failures."""
         era = self._admit()
+        self._calls += 1
+        number = self._calls
         try:
             result = await operation()
         except Exception:
-            if era == self._era:
+            if era == self._era and number > self._counted_calls:
+                self._counted_calls = self._calls
                 self._failed()
             raise
         except BaseException:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 from app.breaker import CircuitBreaker
 from app.errors import BreakerOpenError
 from app.events import BreakerState, CacheFailed, CacheLookedUp, Listener
+from app.timeouts import within
 from app.tracing import span
 
 T = TypeVar("T")
@@ -145,15 +146,11 @@ class PageCache:
         return sent
 
     async def _guarded(
-        self, operation: str, call: Callable[[], Awaitable[T]], timeout_seconds: float, otherwise: T
+        self, operation: str, call: Callable[[], Coroutine[Any, Any, T]], timeout_seconds: float, otherwise: T
     ) -> T:
-        async def within_time() -> T:
-            async with asyncio.timeout(timeout_seconds):
-                return await call()
-
         with span(f"cache {operation}", {"db.system.name": "redis"}) as current:
             try:
-                return await self._breaker.call(within_time)
+                return await self._breaker.call(lambda: within(timeout_seconds, call))
             except BreakerOpenError:
                 current.set_attribute("pidea.breaker.open", True)
             except (RedisError, OSError, TimeoutError) as error:

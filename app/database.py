@@ -13,6 +13,7 @@ import asyncpg
 
 from app.errors import DatabaseUnavailableError, StartupError
 from app.settings import Settings
+from app.timeouts import within
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -55,9 +56,13 @@ class Database:
 
     async def check(self) -> None:
         """Raise DatabaseUnavailableError unless PostgreSQL answers a trivial query."""
-        try:
-            async with asyncio.timeout(CHECK_SECONDS), self.connection() as connection:
+
+        async def ask() -> None:
+            async with self.connection() as connection:
                 await connection.execute("SELECT 1")
+
+        try:
+            await within(CHECK_SECONDS, ask)
         except TimeoutError as error:
             raise DatabaseUnavailableError(f"PostgreSQL did not answer within {CHECK_SECONDS:g} s") from error
 

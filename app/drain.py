@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from types import FrameType
 
 import uvicorn
@@ -34,12 +33,10 @@ class DrainingServer(uvicorn.Server):
         self._drained_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signal handler; `on_tick` does the rest in the event loop."""
+        """Signal handler: it may interrupt anything, so it only notes; `on_tick` does the rest (and logs)."""
         if self._drain.started:
             self.should_exit = True
-            return
         self._drain.started = True
-        log.info("%s: draining for %g s", signal.Signals(sig).name, self._drain_seconds)
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; True ends the main loop."""
@@ -47,6 +44,7 @@ class DrainingServer(uvicorn.Server):
             now = asyncio.get_running_loop().time()
             if self._drained_at is None:
                 self._drained_at = now + self._drain_seconds
+                log.info("asked to stop: draining for %g s", self._drain_seconds)
             if now >= self._drained_at:
                 self.should_exit = True
         return await super().on_tick(counter)

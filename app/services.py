@@ -27,8 +27,10 @@ from app.metrics import Metrics
 from app.probes import Probe, http_get
 from app.settings import Settings
 from app.statistics import Statistics
+from app.timeouts import within
 
 REDIS_CONNECTIONS = 50
+REDIS_CHECK_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 
 
@@ -95,14 +97,13 @@ def _wire(settings: Settings, postgres: Database, redis: Redis) -> tuple[Service
     )
     reads: SingleFlight[bytes] = SingleFlight(emit)
 
-    async def check_redis() -> None:
-        async with asyncio.timeout(1.0):
-            await redis.ping()
+    async def ping() -> None:
+        await redis.ping()
 
     soon, later = settings.dependency_check_seconds, settings.observability_check_seconds
     health = Health(
         postgres=Probe("postgres", postgres.check, soon),
-        redis=Probe("redis", check_redis, soon),
+        redis=Probe("redis", lambda: within(REDIS_CHECK_SECONDS, ping), soon),
         prometheus=Probe("prometheus", _http_check(settings.prometheus_url, "/-/ready"), later),
         jaeger=Probe("jaeger", _http_check(settings.jaeger_health_url, ""), later),
         breakers=[breaker],
@@ -129,8 +130,9 @@ def _redis(settings: Settings) -> Redis:
         password=settings.redis_password.get_secret_value(),
         max_connections=REDIS_CONNECTIONS,
         timeout=settings.redis_timeout_seconds,
-        socket_timeout=1.0,
-        socket_connect_timeout=1.0,
+        # Every call is limited by app.timeouts, which knows a stall of ours from one of Redis.
+        socket_timeout=None,
+        socket_connect_timeout=None,
         # The breaker decides about trying again; hidden retries would eat the request's time.
         retry=Retry(NoBackoff(), 0),
     )

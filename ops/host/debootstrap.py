@@ -29,13 +29,16 @@ class Mirrors(NamedTuple):
     security: str
 
 
+def cached_tarball() -> Path:
+    """Where the tar is kept. Its name has a digest of the recipe, so that a new recipe makes a new one."""
+    recipe = hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()[:12]
+    return paths.cache() / "sources" / f"rootfs-{SUITE}-{os.uname().machine}-{recipe}.tar"
+
+
 def tarball(progress: Callable[[str, str], None]) -> Path:
     """The root file system as an uncompressed tar, from the user's cache or made now (about a minute)."""
-    recipe = hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()[:12]
-    folder = paths.cache() / "sources"
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = folder / f"rootfs-{SUITE}-{os.uname().machine}-{recipe}.tar"
-    with only_one(folder / "lock"):
+    wanted = cached_tarball()
+    with only_one(wanted.parent / "lock"):
         if not wanted.exists():
             _make(wanted, progress)
     return wanted

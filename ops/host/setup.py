@@ -81,7 +81,7 @@ def run(progress: Progress = _say) -> SetupReport:
                     tools = _toolchain(engine, progress)
                 rootfs = base.result()
             except BaseException:
-                _abandon(base)
+                abandon(base)
                 raise
         with clock.step("Jaeger image"):
             jaeger = sources.ensure_jaeger(engine, progress, lambda: _jaeger_binary(progress))
@@ -115,7 +115,7 @@ def _translated(provide: Callable[[], Toolchain]) -> Toolchain:
         raise HostError(str(error)) from error
 
 
-def _abandon(work: Future[Source]) -> None:
+def abandon(work: Future[Source]) -> None:
     """Ends the programs that the other thread waits for; the engine has a session of its own and stays."""
     if work.cancel() or work.done():
         return

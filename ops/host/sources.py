@@ -85,7 +85,7 @@ def ensure_jaeger(
         return found
     with _failures(name):
         if release := registry.pull(engine, _JAEGER_RELEASE, progress):
-            made_from, binary = _JAEGER_RELEASE, _read_file(engine, release, _JAEGER_IN_RELEASE)
+            made_from, binary = _JAEGER_RELEASE, read_file(engine, release, _JAEGER_IN_RELEASE)
         else:
             built = build()
             made_from, binary = f"source {built.parent.name}", built.read_bytes()
@@ -141,7 +141,7 @@ def _import(engine: Engine, tar: Path, name: str = "", changes: list[str] | None
     return str(answer).rpartition('"status":"')[2].partition('"')[0]
 
 
-def _read_file(engine: Engine, image: str, path: str) -> bytes:
+def read_file(engine: Engine, image: str, path: str) -> bytes:
     """One file out of an image, without running anything of it."""
     with contextlib.closing(engine.client(_IMPORT_TIMEOUT_SECONDS)) as client:
         container = client.create_container(image, command=["none"])["Id"]

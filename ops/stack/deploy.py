@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra import outputs as keys
+from infra.names import physical
 from infra.spec import DeploymentPlan
 from ops import console
 from ops.errors import DeployError
@@ -65,7 +66,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             log = _up(pulumi, plan, state, refresh=refresh is not False)
         with steps.step("Verify what runs"):
             outputs = pulumi.outputs()
-            _verify(outputs, plan)
+            _verify(outputs, plan, log)
     return Deployed(stack=stack, changes=log.changed, outputs=outputs, steps=steps.taken)
 
 
@@ -100,24 +101,29 @@ def _up(pulumi: Pulumi, plan: DeploymentPlan, state: State, *, refresh: bool) ->
     return log
 
 
-def _verify(outputs: Mapping[str, Any], plan: DeploymentPlan) -> None:
+def _verify(outputs: Mapping[str, Any], plan: DeploymentPlan, log: EventLog) -> None:
     wrong = verify.problems(outputs.get(keys.SERVICES, {}), plan.instance)
     if wrong:
-        why = "".join(f"\n{explanation.text}" for explanation in _troubled(plan))
+        why = "".join(f"\n{explanation.text}" for explanation in _troubled(plan, log))
         raise DeployError("What runs is not what was asked for:\n" + "\n".join(wrong) + why)
 
 
 def _explain(stack: Stack, plan: DeploymentPlan, log: EventLog, errors: str) -> str:
     lines = [f"The deployment of {stack.name} failed."]
-    lines += [f"{failed.name}: {failed.message}" if failed.name else failed.message for failed in log.failures]
+    lines += [f"{failed.subject}: {failed.message}" if failed.urn else failed.message for failed in log.failures]
     if not log.failures:
         lines.append(errors.strip())
-    lines += [explanation.text for explanation in _troubled(plan)]
+    lines += [explanation.text for explanation in _troubled(plan, log)]
     again = f"`./pidea up {stack.arguments}`"
     return "\n".join([*lines, f"Repair the cause, then run {again} again: it goes on from what is there."])
 
 
-def _troubled(plan: DeploymentPlan) -> list[failure.Explanation]:
+def _troubled(plan: DeploymentPlan, log: EventLog) -> list[failure.Explanation]:
+    """The services that this run failed on, and those that are not complete, each explained."""
+    failed = {physical(plan.instance, change.name.removeprefix("service-")) for change in log.changes if change.failed}
     with swarm.client() as api:
-        running = swarm.services(api, plan.instance)
-        return [failure.explain(api, service) for service in running.values() if failure.is_in_trouble(service)]
+        return [
+            failure.explain(api, service)
+            for name, service in swarm.services(api, plan.instance).items()
+            if name in failed or failure.is_in_trouble(service)
+        ]

@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+# Not a step of its own: stands for the two that create the new resource and remove the old one.
+_MARKERS = frozenset({"replace"})
 QUIET_OPERATIONS = frozenset({"same", "read", "refresh", "discard", "remove-pending-replace"})
 _PAST = {
     "create": "created",
     "create-replacement": "created anew",
     "update": "updated",
-    "replace": "replaced",
     "delete": "removed",
     "delete-replaced": "removed the old",
     "import": "adopted",
 }
+# Where in the provider's source a message comes from is of no use to the reader.
+_SOURCE = re.compile(r"^sdk-v2/\S+ sdk\.helper_schema: |: provider=docker@\S+$")
 _MARKUP = re.compile(r"<\{%.*?%\}>")
 
 
@@ -37,7 +40,12 @@ class Change:
     def text(self) -> str:
         """One line, without its duration."""
         verb = f"failed to {self.operation}" if self.failed else _PAST.get(self.operation, self.operation)
-        return f"{verb} {self.kind} {self.name}"
+        return f"{verb} {self.subject}"
+
+    @property
+    def subject(self) -> str:
+        """The resource, without saying twice what it is: `remote image base` for an `image-base`."""
+        return subject_of(self.urn)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,9 +56,9 @@ class Failure:
     message: str
 
     @property
-    def name(self) -> str:
-        """The resource's logical name, empty where there is none."""
-        return name_of(self.urn)
+    def subject(self) -> str:
+        """The resource for people, empty where there is none."""
+        return subject_of(self.urn) if self.urn else ""
 
 
 class EventLog:
@@ -99,12 +107,15 @@ class EventLog:
         return {operation: n for operation, n in sorted(self.counts.items()) if operation not in QUIET_OPERATIONS}
 
     def _started(self, metadata: Mapping[str, Any]) -> None:
-        if not metadata.get("logical"):
-            self.running.setdefault(metadata["urn"], (metadata["op"], self._clock()))
+        if metadata["op"] not in _MARKERS and _is_custom(metadata):
+            self.running[metadata["urn"]] = (metadata["op"], self._clock())
 
     def _ended(self, metadata: Mapping[str, Any], *, failed: bool) -> None:
         urn = metadata["urn"]
-        operation, started = self.running.pop(urn, (metadata["op"], self._clock()))
+        if metadata["op"] in _MARKERS:
+            return
+        now = self._clock()
+        operation, started = self.running.pop(urn, (metadata["op"], now))
         if operation in QUIET_OPERATIONS and not failed:
             return
         change = Change(
@@ -112,19 +123,25 @@ class EventLog:
             urn=urn,
             kind=kind_of(urn),
             name=name_of(urn),
-            seconds=self._clock() - started,
+            seconds=now - started,
             failed=failed,
         )
         self.changes.append(change)
-        if self._on_change and not str(metadata.get("type")).startswith("pulumi:"):
+        if self._on_change and _is_custom(metadata):
             self._on_change(change)
 
     def _diagnostic(self, diagnostic: Mapping[str, Any]) -> None:
         message = _MARKUP.sub("", str(diagnostic.get("message", ""))).strip()
         if diagnostic.get("severity") == "error" and message:
-            self.failures.append(Failure(urn=diagnostic.get("urn", ""), message=message))
+            self._fail(Failure(urn=diagnostic.get("urn", ""), message=_SOURCE.sub("", message)))
         elif diagnostic.get("severity") == "warning" and message:
             self.warnings.append(message)
+
+    def _fail(self, failure: Failure) -> None:
+        # The engine sums up at the end what it has said before, once for the resource and once for the stack.
+        is_sum = "error occurred:" in failure.message or failure.message in {"update failed", "preview failed"}
+        if not (is_sum and self.failures):
+            self.failures.append(failure)
 
     def _policy(self, policy: Mapping[str, Any]) -> None:
         message = f"{policy.get('policyName')}: {_MARKUP.sub('', str(policy.get('message', ''))).strip()}"
@@ -144,3 +161,16 @@ def kind_of(urn: str) -> str:
     parts = urn.split("::")
     token = parts[2].rpartition("$")[2] if len(parts) > 3 else ""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", token.rpartition(":")[2]).lower() or "resource"
+
+
+def subject_of(urn: str) -> str:
+    """A resource for people: what it is and its name, without saying anything twice."""
+    kind, name = kind_of(urn), name_of(urn)
+    last_word = kind.rpartition(" ")[2]
+    return f"{kind} {name.removeprefix(f'{last_word}-')}"
+
+
+def _is_custom(metadata: Mapping[str, Any]) -> bool:
+    """True for what a provider manages; components and providers themselves take no time and tell nothing."""
+    state = metadata.get("new") or metadata.get("old") or {}
+    return bool(state.get("custom")) and not str(metadata.get("type")).startswith("pulumi:")

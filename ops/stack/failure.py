@@ -9,7 +9,8 @@ import docker
 from ops.stack import swarm
 from ops.stack.verify import short
 
-_LOG_LINES = 15
+_LOG_LINES = 10
+_LINE_LENGTH = 300
 _FAILED = frozenset({"failed", "rejected", "orphaned"})
 
 
@@ -49,11 +50,8 @@ def explain(api: docker.APIClient, service: swarm.Service) -> Explanation:
 
 
 def is_in_trouble(service: swarm.Service) -> bool:
-    """True for a service whose last update did not go through or whose tasks do not all run."""
-    return (
-        service.update in {"paused", "rollback_started", "rollback_paused", "rollback_completed"}
-        or len(service.running) != service.wanted
-    )
+    """True for a service whose tasks do not all run."""
+    return len(service.running) != service.wanted
 
 
 def _serving(service: swarm.Service) -> str:
@@ -71,7 +69,7 @@ def _last_lines(api: docker.APIClient, task: swarm.Task) -> tuple[str, ...]:
         log = api.logs(task.container_id, stdout=True, stderr=True, tail=_LOG_LINES)
     except docker.errors.APIError:
         return ()  # already cleaned away, or on another machine
-    lines = log.decode(errors="replace").splitlines()
+    lines = [line[:_LINE_LENGTH] for line in log.decode(errors="replace").splitlines()]
     return (*lines, *_health_output(api, task))
 
 
@@ -79,5 +77,5 @@ def _health_output(api: docker.APIClient, task: swarm.Task) -> tuple[str, ...]:
     if not task.container_id:
         return ()
     checks = (api.inspect_container(task.container_id)["State"].get("Health") or {}).get("Log") or []
-    said = [str(check.get("Output", "")).strip() for check in checks if check.get("ExitCode")]
-    return tuple(f"health check: {line}" for line in said[-1:] if line)
+    said = [" ".join(str(check.get("Output", "")).split()) for check in checks if check.get("ExitCode")]
+    return tuple(f"health check: {line[:_LINE_LENGTH]}" for line in said[-1:] if line)

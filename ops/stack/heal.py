@@ -18,7 +18,6 @@ _REMOVERS = {
     "docker:index/secret:Secret": "remove_secret",
     "docker:index/serviceConfig:ServiceConfig": "remove_config",
 }
-_VOLUME = "docker:index/volume:Volume"
 
 
 def interrupted(stack: Stack, state: State) -> StateError:
@@ -33,13 +32,12 @@ def interrupted(stack: Stack, state: State) -> StateError:
 def heal(pulumi: Pulumi, state: State, instance: str) -> State:
     """Settles the open operations and gives the state after it.
 
-    A half-made service, network, secret or config is removed: the next step makes it anew. A volume may hold data: it
-    is adopted. Everything else that Pulumi has no record of is harmless. Nothing without our label is touched.
+    A half-made service, network, secret or config is removed: the next step makes it anew. A volume stays, and so does
+    everything without our label: making a volume that exists takes it as it is.
     """
     creating = [operation for operation in state.pending if operation.operation == CREATING]
-    adopt = _settle(creating, instance)
-    options = [argument for urn, name in adopt for argument in ("--import-pending-creates", f"{urn} {name}")]
-    options += ["--clear-pending-creates"] if creating else []
+    _remove_half_made(creating, instance)
+    options = ["--clear-pending-creates"] if creating else []
     log = EventLog()
     result = pulumi.stream("refresh", options, log, state.salt)
     healed = pulumi.state()
@@ -51,26 +49,13 @@ def heal(pulumi: Pulumi, state: State, instance: str) -> State:
     return healed
 
 
-def _settle(creating: list[PendingOperation], instance: str) -> list[tuple[str, str]]:
-    adopt: list[tuple[str, str]] = []
-    if not any(operation.resource.docker_name for operation in creating):
-        return adopt
+def _remove_half_made(creating: list[PendingOperation], instance: str) -> None:
+    half_made = [operation.resource for operation in creating if operation.resource.type in _REMOVERS]
+    if not half_made:
+        return
     with swarm.client() as api:
-        for operation in creating:
-            resource = operation.resource
-            if resource.type == _VOLUME and _is_volume_ours(api, resource.docker_name, instance):
-                adopt.append((resource.urn, resource.docker_name))
-            elif resource.type in _REMOVERS:
-                _remove(api, resource.type, resource.docker_name, instance)
-    return adopt
-
-
-def _is_volume_ours(api: docker.APIClient, name: str, instance: str) -> bool:
-    try:
-        labels = api.inspect_volume(name).get("Labels") or {}
-    except docker.errors.NotFound:
-        return False
-    return bool(labels.get(swarm.INSTANCE_LABEL) == instance)
+        for resource in half_made:
+            _remove(api, resource.type, resource.docker_name, instance)
 
 
 def _remove(api: docker.APIClient, kind: str, name: str, instance: str) -> None:

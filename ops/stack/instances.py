@@ -64,10 +64,9 @@ def remove(stack: Stack) -> None:
 def free_ports(count: int, avoid: Iterable[int] = ()) -> list[int]:
     """TCP ports on which nothing listens and that no other instance of this checkout has been given."""
     found: list[int] = []
-    candidates = random.sample(_PORTS, k=len(_PORTS))
+    candidates = sorted(set(_PORTS) - set(avoid))
+    random.shuffle(candidates)
     for port in candidates:
-        if port in set(avoid):
-            continue
         try:
             preflight.check_port(port)
         except HostError:

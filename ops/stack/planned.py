@@ -45,7 +45,7 @@ def preview(stack: Stack, *, refresh: bool, diff: bool) -> Planned:
         with progress.watching(log) as on_poll:
             result = pulumi.preview(options, log, state.salt, on_poll)
     if result.code or log.failures:
-        reasons = [f"{failure.name}: {failure.message}" for failure in log.failures] or [result.errors.strip()]
+        reasons = [f"{failure.subject}: {failure.message}" for failure in log.failures] or [result.errors.strip()]
         raise DeployError("\n".join(["The preview failed; nothing was touched.", *reasons]))
-    lines = tuple(f"{change.operation} {change.kind} {change.name}" for change in log.changes)
+    lines = tuple(f"{change.operation} {change.subject}" for change in log.changes)
     return Planned(changes=log.changed, lines=lines, text=result.output)

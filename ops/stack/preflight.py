@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import psutil
 
 from infra.names import physical
 from infra.spec import MIB, DeploymentPlan
+from ops import console
 from ops.errors import HostError
 from ops.host import endpoint
 from ops.stack import swarm
@@ -21,6 +23,8 @@ from ops.stack import swarm
 # Measured on Debian 12: all images with their build's layers take 2.2 GiB; the rest is for logs and data.
 FIRST_RUN_DISK_BYTES = 4096 * MIB
 LATER_DISK_BYTES = 1024 * MIB
+# What the program puts behind a name whose content it cannot change: a version, a digest.
+_NAME_SUFFIX = r"(-v\d+)?(-[0-9a-f]{8,})?"
 
 
 def check(plan: DeploymentPlan, known_names: Iterable[str]) -> None:
@@ -31,6 +35,7 @@ def check(plan: DeploymentPlan, known_names: Iterable[str]) -> None:
     with swarm.client() as api:
         running = swarm.services(api, plan.instance)
         _names_free(api, plan, frozenset(known_names))
+        _reservations_fit(api, plan)
         if endpoint.resolve().socket is None:
             return  # ports, disk and memory are another machine's
         published = {port for service in running.values() for port in service.ports}
@@ -39,8 +44,7 @@ def check(plan: DeploymentPlan, known_names: Iterable[str]) -> None:
                 check_port(port)
         root = Path(api.info().get("DockerRootDir") or "/")
     check_disk(root, LATER_DISK_BYTES if running else FIRST_RUN_DISK_BYTES)
-    if not running:
-        check_memory(plan.memory_reservation_bytes)
+    check_memory(plan.memory_reservation_bytes - sum(s.memory_reservation_bytes for s in running.values()))
 
 
 def check_port(port: int) -> None:
@@ -73,43 +77,70 @@ def check_disk(root: Path, needed_bytes: int) -> None:
 
 
 def check_memory(needed_bytes: int) -> None:
-    """Raises HostError where less memory is available than the services reserve together."""
+    """Raises HostError where less memory is available than the services that are yet to start reserve together."""
     available = psutil.virtual_memory().available
     if available < needed_bytes:
         raise HostError(
-            f"{available // MIB} MiB of memory are available, and the services reserve {needed_bytes // MIB} MiB; "
-            "end other programs or stacks, or use a larger machine."
+            f"{available // MIB} MiB of memory are available, and the services to start reserve "
+            f"{needed_bytes // MIB} MiB; end other programs or stacks, or use a larger machine."
+        )
+
+
+def _reservations_fit(api: docker.APIClient, plan: DeploymentPlan) -> None:
+    """Swarm leaves a task pending for ever, without an error, where no node can keep its memory for it."""
+    nodes = [node for node in api.nodes() if node["Spec"].get("Availability") == "active"]
+    services: list[dict[str, Any]] = api.services()  # type: ignore[no-untyped-call]
+    total = sum(int(node["Description"]["Resources"].get("MemoryBytes", 0)) for node in nodes)
+    others = sum(
+        swarm.reserved_bytes(item)
+        for item in services
+        if (item["Spec"].get("Labels") or {}).get(swarm.INSTANCE_LABEL) != plan.instance
+    )
+    if plan.memory_reservation_bytes > total - others:
+        raise HostError(
+            f"The services reserve {plan.memory_reservation_bytes // MIB} MiB of memory, and the swarm has "
+            f"{max(0, total - others) // MIB} MiB left to reserve; remove other stacks, or use larger machines."
         )
 
 
 def _names_free(api: docker.APIClient, plan: DeploymentPlan, known: frozenset[str]) -> None:
-    existing: tuple[tuple[str, list[str], dict[str, Any]], ...] = (
-        (
-            "service",
-            [physical(plan.instance, service.name) for service in plan.services],
-            {item["Spec"]["Name"]: item["Spec"].get("Labels") for item in api.services()},  # type: ignore[no-untyped-call]
-        ),
-        (
-            "network",
-            [physical(plan.instance, network.name) for network in plan.networks],
-            {item["Name"]: item.get("Labels") for item in api.networks()},
-        ),
-        (
-            "volume",
-            [physical(plan.instance, volume.name) for volume in plan.volumes],
-            {item["Name"]: item.get("Labels") for item in api.volumes().get("Volumes") or []},
-        ),
-    )
-    for kind, wanted, there in existing:
-        for name in wanted:
-            if name not in there or name in known:
+    services = api.services()  # type: ignore[no-untyped-call]
+    configs = api.configs()  # type: ignore[no-untyped-call]
+    volumes = api.volumes().get("Volumes") or []
+    _kind_free("service", plan, [s.name for s in plan.services], _labels_by_name(services), known)
+    _kind_free("network", plan, [n.name for n in plan.networks], _labels_by_name(api.networks()), known)
+    _kind_free("volume", plan, [v.name for v in plan.volumes], _labels_by_name(volumes), known)
+    _kind_free("secret", plan, [s.name for s in plan.secrets], _labels_by_name(api.secrets()), known)
+    _kind_free("config", plan, [c.name for c in plan.configs], _labels_by_name(configs), known)
+
+
+def _kind_free(
+    kind: str,
+    plan: DeploymentPlan,
+    logical_names: Iterable[str],
+    there: Mapping[str, Mapping[str, str]],
+    known: frozenset[str],
+) -> None:
+    for logical in logical_names:
+        ours = re.compile(re.escape(physical(plan.instance, logical)) + _NAME_SUFFIX)
+        for name, labels in there.items():
+            if name in known or not ours.fullmatch(name):
                 continue
-            ours = (there[name] or {}).get(swarm.INSTANCE_LABEL) == plan.instance
-            whose = "is left of a stack whose state is gone" if ours else "was not made by this project"
+            left = labels.get(swarm.INSTANCE_LABEL) == plan.instance
+            if left and kind == "volume":
+                console.say(f"  the data in volume {name} is used again")
+                continue
+            whose = "is left of a stack whose state is gone" if left else "was not made by this project"
             raise HostError(
                 f"The {kind} {name} exists and {whose}; "
                 f"remove it (docker {kind} rm {name}) if nothing needs it, or set another pidea:instance."
             )
+
+
+def _labels_by_name(items: Iterable[dict[str, Any]]) -> dict[str, Mapping[str, str]]:
+    # Networks and volumes have their name at the top, what is Swarm's own has it in its specification.
+    found = ((item, item.get("Spec") or item) for item in items)
+    return {item.get("Name") or spec["Name"]: spec.get("Labels") or {} for item, spec in found}
 
 
 def _taken_by(port: int) -> str:

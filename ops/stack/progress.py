@@ -67,7 +67,7 @@ def watching(log: EventLog) -> Iterator[Callable[[], None]]:
 def _under_way(log: EventLog) -> str:
     now = time.monotonic()
     shown = [
-        f"{events.kind_of(urn)} {events.name_of(urn)} {now - started:.0f} s"
+        f"{events.subject_of(urn)} {now - started:.0f} s"
         for urn, (operation, started) in log.running.items()
         if operation not in events.QUIET_OPERATIONS
     ]

@@ -32,7 +32,7 @@ class PendingOperation:
     @property
     def text(self) -> str:
         """For people: `creating service redis`."""
-        return f"{self.operation} {events.kind_of(self.resource.urn)} {events.name_of(self.resource.urn)}"
+        return f"{self.operation} {events.subject_of(self.resource.urn)}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

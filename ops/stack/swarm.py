@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import docker
@@ -42,6 +42,7 @@ class Service:
     update: str
     update_message: str
     ports: tuple[int, ...]
+    memory_reservation_bytes: int
     tasks: tuple[Task, ...]
 
     @property
@@ -83,6 +84,15 @@ def services(api: docker.APIClient, instance: str) -> dict[str, Service]:
     return {item["Spec"]["Name"]: _service(item, tasks[item["ID"]]) for item in labelled}
 
 
+def reserved_bytes(item: Mapping[str, Any]) -> int:
+    """What a service (as the engine lists it) reserves for all of its tasks; on one node where it has one for each."""
+    spec = item["Spec"]
+    resources = spec["TaskTemplate"].get("Resources") or {}
+    each = (resources.get("Reservations") or {}).get("MemoryBytes", 0)
+    replicas = (spec["Mode"].get("Replicated") or {}).get("Replicas", 1)
+    return int(each) * int(replicas)
+
+
 def _service(item: dict[str, Any], tasks: Sequence[Task]) -> Service:
     spec = item["Spec"]
     replicated = spec["Mode"].get("Replicated")
@@ -95,6 +105,7 @@ def _service(item: dict[str, Any], tasks: Sequence[Task]) -> Service:
         replicas=int(replicated.get("Replicas", 1)) if replicated is not None else None,
         update=update.get("State", ""),
         update_message=update.get("Message", ""),
+        memory_reservation_bytes=reserved_bytes(item),
         ports=tuple(port["PublishedPort"] for port in ports if "PublishedPort" in port),
         tasks=tuple(sorted(tasks, key=lambda task: (task.slot, task.created_at))),
     )

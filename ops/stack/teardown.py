@@ -12,10 +12,11 @@ from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
 from ops.stack.state import State
 
-# Swarm frees networks and volumes some seconds after the last container on them has ended.
+# Swarm frees networks and volumes some seconds after the last container on them has ended, and the provider waits for
+# a container's end only as long as its grace period.
 _ATTEMPTS = 5
 _BETWEEN_ATTEMPTS_SECONDS = 3.0
-_STILL_IN_USE = ("in use", "active endpoints", "is being used")
+_STILL_IN_USE = ("in use", "active endpoints", "is being used", "deadline exceeded")
 _GONE_WITHIN_SECONDS = 60.0
 
 

@@ -1,15 +1,15 @@
-"""Official releases: an archive and the list of checksums that its publisher keeps beside it."""
+"""Downloading an official release, and checking it against the list that its publisher keeps beside it."""
 
 import hashlib
 import re
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import requests
 
 from ops.toolchain.errors import ChecksumError, UnavailableError
+from ops.toolchain.release import Release
 
 # A machine behind a firewall that drops packets must get on to the next way soon.
 _CONNECT_TIMEOUT_SECONDS = 4.0
@@ -17,18 +17,6 @@ _READ_TIMEOUT_SECONDS = 20.0
 _CHUNK_BYTES = 1 << 20
 _CHECKSUM_LINE = re.compile(r"^([0-9a-f]{64}|[0-9a-f]{128}) [ *](\S+)$", re.MULTILINE)
 _ALGORITHMS = {64: "sha256", 128: "sha512"}
-
-
-@dataclass(frozen=True)
-class Release:
-    """A tar.gz archive of executables and the address of a `sha256sum` or `sha512sum` list that names it."""
-
-    archive_url: str
-    checksums_url: str
-
-    @property
-    def archive_name(self) -> str:
-        return self.archive_url.rsplit("/", 1)[1]
 
 
 def install(release: Release, into: Path, *, check: Callable[[], None]) -> None:

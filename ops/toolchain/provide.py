@@ -48,8 +48,8 @@ def ensure(progress: Callable[[str, str], None], *, tools: Collection[str] = ALL
     """Provide the named tools, and in any case the CLI and the docker plugin.
 
     `progress(tool, step)` is called from several threads, one call at a time. Environment variable PIDEA_TOOLCHAIN
-    (path, download or source) allows that one method alone. Takes minutes where tools are built; an interrupt ends all
-    that was started, and the next call goes on from what the Go command has cached.
+    (path, download or source) allows that one method alone. Takes minutes where tools are built; KeyboardInterrupt ends
+    all that was started, and the next call goes on from what the Go command has cached.
 
     Raises ToolchainError.
     """
@@ -156,7 +156,7 @@ def _provide(tool: Tool, job: Job) -> _Provided:
         try:
             folder = artifact.ensure(job)
         except UnavailableError as error:
-            job.progress(str(error))
+            job.progress(f"{error} Going on without it.")
             reasons.append(str(error))
         else:
             job.progress("ready")

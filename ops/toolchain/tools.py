@@ -6,12 +6,12 @@ import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from ops.toolchain import cache, download, host, platforms
+from ops.toolchain import cache, host, platforms
 from ops.toolchain.artifact import Artifact, Job
-from ops.toolchain.download import Release
 from ops.toolchain.errors import ToolchainError
 from ops.toolchain.gobuild import Builder, GoModule
 from ops.toolchain.platforms import Platform
+from ops.toolchain.release import Release
 from ops.toolchain.versions import Range, parse
 
 
@@ -59,7 +59,7 @@ class Pulumi(Tool):
     def release(self) -> Artifact:
         arch = {"amd64": "x64"}.get(self._platform.arch, self._platform.arch)
         archive = f"pulumi-v{self.version}-{self._platform.os}-{arch}.tar.gz"
-        return _release_artifact(
+        return release_artifact(
             self.name,
             Release(
                 f"https://get.pulumi.com/releases/sdk/{archive}",
@@ -119,7 +119,7 @@ class DockerPlugin(Tool):
     def release(self) -> Artifact:
         archive = f"{self._binary}-v{self.version}-{self._platform}.tar.gz"
         releases = "https://github.com/pulumi/pulumi-docker/releases/download"
-        return _release_artifact(
+        return release_artifact(
             self.name,
             Release(
                 f"https://get.pulumi.com/releases/plugins/{archive}",
@@ -195,8 +195,13 @@ def _quiet() -> dict[str, str]:
     return {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 
-def _release_artifact(name: str, release: Release, *, files: str, entry: str = ".") -> Artifact:
+def release_artifact(name: str, release: Release, *, files: str, entry: str = ".") -> Artifact:
+    """A release, unpacked into the subfolder `files` of an artifact."""
+
     def make(into: Path, job: Job) -> None:
+        # Here, since it takes longer to load than `find` takes in all.
+        from ops.toolchain import download
+
         job.progress(f"downloading {release.archive_name}")
         folder = into / files
         folder.mkdir(parents=True)

@@ -112,7 +112,7 @@ def bench_with(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[
                 "REDIS_USERNAME": "app",
                 "REDIS_PASSWORD_FILE": str(password_file),
                 # Generous: on a busy machine only a stopped Redis may run into it, not a slow one.
-                "REDIS_TIMEOUT_SECONDS": "2",
+                "REDIS_TIMEOUT_SECONDS": "5",
                 "BREAKER_OPEN_SECONDS": "1",
                 "DEPENDENCY_CHECK_SECONDS": "0.1",
             }

@@ -167,6 +167,17 @@ class Backend:
         """Every line so far; a line that is not a JSON object fails the test."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
+    def access_log(self, count: int) -> list[dict[str, Any]]:
+        """The lines about the first `count` user requests; each is written after its answer was sent."""
+
+        def written() -> list[dict[str, Any]] | None:
+            # The last line may be half written while it is read.
+            complete = self._log.read_text().rpartition("\n")[0].splitlines()
+            lines = [line for line in map(json.loads, complete) if line["logger"] == "app.access"]
+            return lines if len(lines) >= count else None
+
+        return eventually(written, f"{count} requests are in the access log")
+
     def metric(self, sample: str) -> float:
         """The value of one sample of /metrics, named with its labels."""
         lines = self.client.get("/metrics").text.splitlines()

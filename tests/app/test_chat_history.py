@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -48,6 +49,26 @@ def test_cache_hits_until_an_append_on_another_replica(bench: Workbench) -> None
     assert [message["content"] for message in after.json()["messages"]] == ["one", "two"]
     assert here.get(path).content == after.content
     assert here.get(other_path).headers["x-cache"] == "hit"
+
+
+def test_every_replica_sees_an_append_that_has_returned(bench: Workbench) -> None:
+    # Writers and readers race on one chat: no stale page may come out of Redis or of a shared read.
+    replicas = [bench.ready(), bench.ready()]
+    path = f"/api/chats/{uuid4()}/messages"
+
+    def converse(number: int) -> None:
+        for turn in range(15):
+            written = replicas[(number + turn) % 2].client.post(path, json={"role": "user", "content": "x"})
+            assert written.status_code == 201, written.text
+            for reader in replicas:
+                page = reader.client.get(path, params={"limit": 100}).json()
+                ids = [message["id"] for message in page["messages"]]
+                assert written.json()["id"] in ids
+
+    with ThreadPoolExecutor() as pool:
+        for conversation in [pool.submit(converse, number) for number in range(6)]:
+            conversation.result()
+    assert sum(replica.metric("pidea_cache_hits_total") for replica in replicas) > 0
 
 
 BAD_BODIES: list[tuple[bytes, int, str]] = [

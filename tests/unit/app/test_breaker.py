@@ -136,3 +136,20 @@ def test_results_from_before_a_change_are_not_counted() -> None:
         await probe
 
     asyncio.run(scenario(Rig()))
+
+
+def test_a_hiccup_that_fails_many_calls_at_once_is_one_failure() -> None:
+    async def scenario(rig: Rig) -> None:
+        async def fail_at_gate(gate: asyncio.Event) -> None:
+            await gate.wait()
+            raise ConnectionError
+
+        for wave in range(1, 4):
+            gate = asyncio.Event()
+            calls = [asyncio.create_task(rig.breaker.call(lambda: fail_at_gate(gate))) for _ in range(50)]  # noqa: B023
+            await asyncio.sleep(0)
+            gate.set()
+            await asyncio.gather(*calls, return_exceptions=True)
+            assert rig.changes == ([BreakerState.OPEN] if wave == 3 else [])
+
+    asyncio.run(scenario(Rig()))

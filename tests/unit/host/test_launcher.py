@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -150,7 +153,7 @@ def test_interrupted_it_leaves_nothing_that_stands_in_the_way(checkout: Checkout
 def test_python_is_too_old(checkout: Checkout, tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
+    for name in ("python3", "python3.13", "python3.12", "python3.11"):
         script(folder / name, "echo 3.9" if name == "python3" else "exit 127")
     code, out, err = checkout.run(PIDEA_PYTHON="", PATH=f"{folder}:{os.environ['PATH']}")
     assert (code, out) == (3, "")
@@ -163,8 +166,8 @@ def test_a_newer_python_beside_the_old_one_is_taken(checkout: Checkout, tmp_path
     folder = tmp_path / "bin"
     folder.mkdir()
     script(folder / "python3", "echo 3.9")
-    script(folder / "python3.14", "exit 127")  # a version manager's shim without that version
-    script(folder / "python3.13", f'exec "{sys.executable}" "$@"')
+    script(folder / "python3.13", "exit 127")  # a version manager's shim without that version
+    script(folder / "python3.12", f'exec "{sys.executable}" "$@"')
     code, out, err = checkout.run(PIDEA_PYTHON="", PATH=f"{folder}:{os.environ['PATH']}")
     assert (code, out) == (0, "1.0 []\n"), err
 
@@ -202,6 +205,30 @@ def test_a_package_that_is_not_the_one_that_was_locked(checkout: Checkout) -> No
     assert (code, out) == (3, "")
     assert "The packages of requirements.txt could not be installed" in err
     assert checkout.run()[0] == 3  # and it does not count as made
+
+
+def test_the_index_of_pips_configuration_is_used(checkout: Checkout, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            asked.append(self.path)
+
+    checkout.require("3.0")
+    (tmp_path / "simple").mkdir()
+    for name in ("example", "uv"):
+        (tmp_path / "simple" / name).symlink_to(checkout.index)
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path))
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = http://127.0.0.1:{server.server_port}/simple\n")
+        code, out, err = checkout.run(PIP_CONFIG_FILE=str(tmp_path / "pip.conf"), PIP_NO_INDEX="", PIP_FIND_LINKS="")
+        server.shutdown()
+        thread.join()
+    assert (code, out) == (0, "3.0 []\n"), err
+    assert "/simple/example/" in asked
 
 
 def test_no_index_answers(checkout: Checkout, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def write(folder: Path, name: str, version: str, tag: str, info: str, inside: di
     with zipfile.ZipFile(path, "w") as archive:
         for each, content in {**inside, f"{info}/RECORD": f"{record}{info}/RECORD,,\n".encode()}.items():
             member = zipfile.ZipInfo(each)
-            member.external_attr = (0o755 if "/scripts/" in each else 0o644) << 16
+            member.external_attr = (0o100755 if "/scripts/" in each else 0o100644) << 16
             archive.writestr(member, content)
     return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.toolchain.download import Release, install
+from ops.toolchain.download import install
 from ops.toolchain.errors import ChecksumError, ToolchainError, UnavailableError
+from ops.toolchain.release import Release
 from tests.unit.toolchain.conftest import Site
 
 ARCHIVE, SUMS = "/v1/tool.tar.gz", "/v1/SUMS"

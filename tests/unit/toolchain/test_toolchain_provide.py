@@ -10,9 +10,9 @@ import pytest
 
 from ops.toolchain import ToolchainError, cache, ensure, find, provide
 from ops.toolchain.artifact import Artifact, Job
-from ops.toolchain.download import Release
 from ops.toolchain.errors import ChecksumError
-from ops.toolchain.tools import Tool, _release_artifact, all_tools
+from ops.toolchain.release import Release
+from ops.toolchain.tools import Tool, all_tools, release_artifact
 from tests.unit.toolchain.conftest import Executable, Site
 from tests.unit.toolchain.test_toolchain_download import ARCHIVE, SUMS, archive, listing
 
@@ -157,7 +157,7 @@ class Example(Tool):
         """Never."""
 
     def release(self) -> Artifact:
-        return _release_artifact(self.name, self._release, files="bin", entry="bin")
+        return release_artifact(self.name, self._release, files="bin", entry="bin")
 
     def source(self) -> Artifact:
         def make(into: Path, job: Job) -> None:
