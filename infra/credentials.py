@@ -17,10 +17,10 @@ from infra import names
 from infra.spec import SecretForm, SecretRef
 
 # Redis users by least privilege. The passwords stand as SHA-256, so that the file gives none away.
-# The application may not do anything to the server or to all keys at once; monitoring reads figures and no data.
+# The application has the commands that it uses, on keys of its own; monitoring reads figures and no data.
 _REDIS_ACL = """\
 user default off
-user {app} on #{app_sha256} ~* &* -@all +@read +@write +@connection +@transaction +@pubsub +@scripting -@dangerous
+user {app} on #{app_sha256} resetchannels ~pidea:* -@all +get +mget +set +ping
 user {exporter} on #{exporter_sha256} -@all +ping +info +client|list +client|setname +config|get +latency|latest \
 +latency|histogram +slowlog|len +slowlog|get +memory|usage +dbsize +select
 user {admin} on #{admin_sha256} ~* &* +@all

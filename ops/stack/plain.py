@@ -41,16 +41,20 @@ def take_salt_out(before: dict[Path, bytes]) -> None:
 
 
 def _meaning(content: bytes) -> Any:
-    # Pulumi quotes numbers when it writes the file: 3 and "3" mean the same to it.
-    return _as_text(yaml.safe_load(content) or {})
+    # Pulumi writes numbers anew, and some as text: 3 and "3", 1.0 and 1 mean the same to it.
+    return _normal(yaml.safe_load(content) or {})
 
 
-def _as_text(value: Any) -> Any:
+def _normal(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _as_text(item) for key, item in value.items()}
+        return {str(key): _normal(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_as_text(item) for item in value]
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return [_normal(item) for item in value]
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def project_of(folder: Path) -> Path:

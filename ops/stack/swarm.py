@@ -72,9 +72,9 @@ def client(timeout_seconds: float = _TIMEOUT_SECONDS) -> Iterator[docker.APIClie
         api.close()
 
 
-def services(api: docker.APIClient, instance: str) -> dict[str, Service]:
-    """The instance's services by name in Docker."""
-    labelled = api.services(filters={"label": f"{INSTANCE_LABEL}={instance}"})  # type: ignore[no-untyped-call]
+def services(api: docker.APIClient, instance: str, *, label: str = INSTANCE_LABEL) -> dict[str, Service]:
+    """The services whose `label` says `instance`, by name in Docker."""
+    labelled = api.services(filters={"label": f"{label}={instance}"})  # type: ignore[no-untyped-call]
     names = [item["Spec"]["Name"] for item in labelled]
     tasks: dict[str, list[Task]] = {item["ID"]: [] for item in labelled}
     if names:

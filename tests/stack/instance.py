@@ -40,6 +40,8 @@ class Instance:
     stack: Stack
     is_current: bool = False
     new_in_git: set[str] = dataclasses.field(default_factory=set)
+    _outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    _exported: str = ""
 
     @classmethod
     def named(cls, role: str) -> Instance:
@@ -62,8 +64,10 @@ class Instance:
         return Pulumi(self.stack, environment.tools())
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, with the operator's password."""
-        return self.pulumi.outputs(secrets=True)
+        """The stack's outputs, with the operator's password. Asked for once after each `up`: Pulumi takes seconds."""
+        if not self._outputs or not self.is_current:
+            self._outputs = self.pulumi.outputs(secrets=True)
+        return self._outputs
 
     def command(self, name: str, *options: str) -> list[str]:
         """`./pidea NAME staging --instance …`."""
@@ -72,11 +76,16 @@ class Instance:
     def pidea(self, name: str, *options: str, timeout_seconds: float = UP_SECONDS) -> commands.Finished:
         """Runs a command on the instance, as a person would."""
         if name in {"up", "destroy"}:
-            self.is_current = False
+            self.forget()
         finished = commands.run(self.command(name, *options), timeout_seconds=timeout_seconds)
         if name == "up":
             self.is_current = finished.code == 0
         return finished
+
+    def forget(self) -> None:
+        """What is known of it may be wrong from now on."""
+        self.is_current = False
+        self._outputs, self._exported = {}, ""
 
     def up(self) -> commands.Finished:
         """`./pidea up --json`; fails the test where it does not go through."""
@@ -100,17 +109,19 @@ class Instance:
             yield
         finally:
             self.stack.config_file.write_bytes(before)
-            self.is_current = False
+            self.forget()
 
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Other settings, for good."""
         content = yaml.safe_load(self.stack.config_file.read_text())
         content["config"].update(changes)
         self.stack.config_file.write_text(yaml.safe_dump(content, sort_keys=False))
-        self.is_current = False
+        self.forget()
 
     def state_with_secrets(self) -> str:
-        """The whole state as Pulumi exports it, decrypted."""
+        """The whole state as Pulumi exports it, decrypted. Asked for once after each `up`."""
+        if self._exported and self.is_current:
+            return self._exported
         chosen = backend.choose(self.stack)
         tools = environment.tools()
         result = process.run(
@@ -119,7 +130,8 @@ class Instance:
             folder=self.stack.root,
         )
         assert result.code == 0, result.errors
-        return result.output
+        self._exported = result.output
+        return self._exported
 
     def remove(self) -> None:
         """Removes it with its data, its state and its configuration, in whatever condition they are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Iterator
 
 import docker
@@ -37,8 +38,10 @@ def instance(api: docker.APIClient) -> Iterator[str]:
     """A name that nobody has; what is made under it is removed."""
     name = f"pidea-u{secrets.token_hex(4)}"
     yield name
-    for network in api.networks(names=[f"{name}-web"]):
-        api.remove_network(network["Id"])
+    for _ in range(20):  # under load Swarm brings a network back that is removed while it is being made
+        for network in api.networks(names=[network_name(name)]):
+            api.remove_network(network["Id"])
+        time.sleep(0.1)
     with contextlib.suppress(docker.errors.NotFound):
         api.remove_volume(f"{name}-data")
 

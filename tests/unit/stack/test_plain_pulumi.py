@@ -8,7 +8,7 @@ import pytest
 
 from ops.stack import plain
 
-ORIGINAL = b"# ours\nconfig:\n  pidea:size: 3\n  pidea:tls: true\n"
+ORIGINAL = b"# ours\nconfig:\n  pidea:size: 3\n  pidea:tls: true\n  pidea:ratio: 1.0\n"
 SALT = b"encryptionsalt: v1:abc:def\n"
 
 
@@ -21,7 +21,9 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_that_only_got_the_salt_gets_its_own_bytes_back(tmp_path: Path, file: Path) -> None:
     before = plain.saltless_files(tmp_path)
-    file.write_bytes(b'# ours\nconfig:\n  pidea:size: "3"\n  pidea:tls: "true"\n' + SALT)  # as Pulumi formats it
+    file.write_bytes(
+        b'# ours\nconfig:\n  pidea:size: "3"\n  pidea:tls: "true"\n  pidea:ratio: 1\n' + SALT
+    )  # as Pulumi formats it
     plain.take_salt_out(before)
     assert file.read_bytes() == ORIGINAL
 

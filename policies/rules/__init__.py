@@ -1,0 +1,1 @@
+"""Rules: each a module of pure functions over a resource's properties, so that they are tested without an engine."""

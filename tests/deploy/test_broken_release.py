@@ -1,0 +1,58 @@
+"""A release that does not work: `up` fails and says why, users notice nothing, and the next good one goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra import names
+from infra import outputs as keys
+from tests.deploy import registry
+from tests.deploy.traffic import Traffic
+from tests.invariants import wait_until_healthy
+from tests.stack import containers
+from tests.stack.endpoints import Endpoints
+from tests.stack.instance import Instance
+
+LAST_WORDS = "cannot find the flux capacitor"
+DEPLOY_ERROR = 5
+
+
+@pytest.fixture(scope="module")
+def registry_address() -> Iterator[str]:
+    """A registry of this module's own."""
+    with registry.serving() as address:
+        yield address
+
+
+@pytest.mark.parametrize("kind", ["crashes", "never becomes healthy"])
+def test_a_broken_release_is_taken_back(stack: Instance, registry_address: str, kind: str) -> None:
+    good = stack.outputs()
+    wait_until_healthy(good)
+    image = good[keys.SERVICES][names.APP]["image"]
+    if kind == "crashes":
+        command = ["sh", "-c", f"echo starting; echo {LAST_WORDS}; exit 3"]
+        expected = (LAST_WORDS, "exit (3)")
+    else:
+        command = ["sh", "-c", f"echo {LAST_WORDS}; exec sleep 3600"]
+        expected = (LAST_WORDS, "unhealthy")
+
+    with (
+        registry.derived(registry_address, f"pidea/app-{len(kind)}", image, command) as broken,
+        stack.configured({"pidea:images": {names.APP: broken}}),
+        Traffic(Endpoints(good)) as traffic,
+    ):
+        failed = stack.pidea("up")
+        assert failed.code == DEPLOY_ERROR, failed.text
+        assert names.physical(stack.prefix, names.APP) in failed.errors
+        assert "Traceback" not in failed.errors
+        for text in expected:
+            assert text in failed.errors
+    assert traffic.failures == []
+    assert traffic.requests > 50
+    assert {container.details["Image"] for container in containers.of(stack, names.APP)} == {image}
+
+    repaired = stack.up().json
+    assert repaired["services"][names.APP]["image"] == image
+    wait_until_healthy(stack.outputs())
