@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 import sys
 
 import typer
@@ -37,6 +38,8 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Runs the command line; exits with the error's code, 130 after Ctrl-C."""
+    # A scheduler's way to say Ctrl-C: both end what we started and leave nothing half done.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         build()(prog_name="./pidea")
     except OpsError as error:

@@ -39,7 +39,8 @@ class Images(pulumi.ComponentResource):
             keep_locally=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return image.repo_digest
+        # An image that was never in a registry has no digest there; its id is as good on the machine that has it.
+        return pulumi.Output.all(image.repo_digest, image.image_id).apply(lambda found: str(found[0] or found[1]))
 
     def _build(self, spec: ImageSpec, base_image: str) -> pulumi.Output[str]:
         base = self._built.get(spec.base) if spec.base else None

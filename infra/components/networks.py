@@ -24,17 +24,18 @@ class Networks(pulumi.ComponentResource):
         self.ids: dict[str, pulumi.Output[str]] = {}
         self.names: dict[str, pulumi.Output[str]] = {}
         for spec in specs:
+            # A network cannot be removed while a service is on it. The digest in both names makes a change a new
+            # network, then services that move over, then a removal.
+            version = digest(repr(spec))
             network = docker.Network(
-                f"network-{spec.name}",
-                # A network cannot be removed while a service is on it: a changed one gets another name, services move
-                # over, and the old one goes last.
-                name=f"{names.physical(instance, spec.name)}-{digest(repr(spec))}",
+                f"network-{spec.name}-{version}",
+                name=f"{names.physical(instance, spec.name)}-{version}",
                 driver="overlay",
                 internal=spec.internal,
                 options={"encrypted": ""} if spec.encrypted else None,
                 ipam_configs=[docker.NetworkIpamConfigArgs(subnet=spec.subnet, gateway=spec.gateway)],
                 labels=[docker.NetworkLabelArgs(label=k, value=v) for k, v in labels(instance, spec.name).items()],
-                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
+                opts=pulumi.ResourceOptions(parent=self),
             )
             self.ids[spec.name] = network.id
             self.names[spec.name] = network.name

@@ -23,17 +23,15 @@ class Secrets(pulumi.ComponentResource):
         super().__init__("pidea:platform:Secrets", name)
         self.secrets: dict[str, docker.Secret] = {}
         for spec in specs:
+            # A secret cannot be removed while a service uses it. The version in both names makes a change a new
+            # secret, then an updated service, then a removal.
+            suffix = f"v{version}-{recipe_digest(spec.form)}"
             self.secrets[spec.name] = docker.Secret(
-                f"secret-{spec.name}",
-                name=f"{names.physical(instance, spec.name)}-v{version}-{recipe_digest(spec.form)}",
+                f"secret-{spec.name}-{suffix}",
+                name=f"{names.physical(instance, spec.name)}-{suffix}",
                 data=credentials.content(spec).apply(_base64),
                 labels=[docker.SecretLabelArgs(label=k, value=v) for k, v in labels(instance, spec.name).items()],
-                opts=pulumi.ResourceOptions(
-                    parent=self,
-                    additional_secret_outputs=["data"],
-                    # Cannot be removed while a service uses it: first the new one, then the service, then this.
-                    delete_before_replace=False,
-                ),
+                opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["data"]),
             )
         self.register_outputs({})
 

@@ -14,6 +14,10 @@ from infra.spec import ServiceSpec
 # Docker keeps logs on the node's disk: at most 30 MB for each task.
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
+# The provider looks after its delay, then 5 s later, then 10 s later. No service is healthy before its first health
+# check, and most are right after it: a look before it costs 5 s more, a look just after it finds them done.
+_FIRST_LOOK_SECONDS = 2
+
 
 def service_args(
     spec: ServiceSpec,
@@ -36,7 +40,10 @@ def service_args(
         rollback_config=docker.ServiceRollbackConfigArgs(
             order=spec.update.order, parallelism=spec.update.parallelism, failure_action="pause", monitor="5s"
         ),
-        converge_config=docker.ServiceConvergeConfigArgs(delay="1s", timeout=f"{spec.converge_timeout_seconds}s"),
+        converge_config=docker.ServiceConvergeConfigArgs(
+            delay=f"{spec.healthcheck.interval_seconds + _FIRST_LOOK_SECONDS}s",
+            timeout=f"{spec.converge_timeout_seconds}s",
+        ),
         task_spec=docker.ServiceTaskSpecArgs(
             container_spec=_container(spec, instance, image, replaces_entrypoint, secrets, configs, volumes),
             networks_advanceds=[docker.ServiceTaskSpecNetworksAdvancedArgs(id=networks[n]) for n in spec.networks],

@@ -49,12 +49,13 @@ class Subsystem(pulumi.ComponentResource):
         )
 
     def _config(self, spec: ConfigSpec) -> docker.ServiceConfig:
+        # A config cannot be removed while a service uses it. The digest in Pulumi's name as well makes a change a new
+        # resource, then an updated service, then a removal: also on the way back after an update that failed between.
         return docker.ServiceConfig(
-            f"config-{spec.name}",
+            f"config-{spec.name}-{spec.digest}",
             name=f"{names.physical(self._instance, spec.name)}-{spec.digest}",
             data=base64.b64encode(spec.content.encode()).decode(),
-            # A config cannot be removed while a service uses it: first the new one, then the service, then this.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _service(

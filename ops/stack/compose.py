@@ -53,7 +53,18 @@ def _service(spec: Mapping[str, Any], networks: Mapping[str, str]) -> dict[str, 
         "logging": {"driver": task["LogDriver"]["Name"], "options": task["LogDriver"]["Options"]},
         "deploy": _deploy(spec),
     }
-    return {key: value for key, value in made.items() if value not in (None, [], "")}
+    return {key: _literal(value) for key, value in made.items() if value not in (None, [], "")}
+
+
+def _literal(value: Any) -> Any:
+    """`value` as Compose reads it without putting variables in."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _literal(item) for key, item in value.items()}
+    return value
 
 
 def _deploy(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ops import toolchain
 from ops.errors import HostError
 from ops.host import endpoint
+from ops.paths import REPO
 from ops.stack.backend import Backend
 from ops.stack.reference import Stack
 
@@ -33,12 +34,17 @@ def variables(tools: toolchain.Toolchain, backend: Backend, environ: Mapping[str
     ours = [str(Path(sys.executable).parent), *(str(entry) for entry in tools.path_entries)]
     skip = {*ours, str(SHIM_FOLDER)}
     theirs = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry not in skip]
+    # An official CLI runs dynamic providers in the program's folder; ours are found from the repository's root.
+    official = {"PYTHONPATH": str(REPO)} if tools.methods["pulumi"] != "source" else {}
     return {
         **tools.env,
+        **official,
         **backend.variables,
         **endpoint.resolve(environ).environment,
         "PATH": os.pathsep.join([*ours, *theirs]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # All services wait for their health checks at the same time; the default is four waits for each processor.
+        "PULUMI_OPTION_PARALLEL": "32",
         # Unknown Outputs in an f-string become an error, not the text "Calling __str__ on an Output".
         "PULUMI_ERROR_OUTPUT_STRING": "true",
     }

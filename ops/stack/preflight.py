@@ -24,7 +24,7 @@ from ops.stack import swarm
 FIRST_RUN_DISK_BYTES = 4096 * MIB
 LATER_DISK_BYTES = 1024 * MIB
 # What the program puts behind a name whose content it cannot change: a version, a digest.
-_NAME_SUFFIX = r"(-v\d+)?(-[0-9a-f]{8,})?"
+_NAME_SUFFIX = r"(-v\d+)?(-[0-9a-f]{6,})?"
 
 
 def check(plan: DeploymentPlan, known_names: Iterable[str]) -> None:

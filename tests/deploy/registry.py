@@ -1,7 +1,7 @@
 """Just enough of a registry to give an image that was made on this machine a digest.
 
-Docker tells an image's digest only after a push. This end of the push claims to have every layer already and keeps the
-manifest alone, so that nothing is copied and nothing leaves the machine.
+Docker tells an image's digest only after a push. This end of the push keeps the manifest and forgets the layers: who
+asks for the image on this machine has them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,27 @@ from ops.stack import swarm
 class _Handler(http.server.BaseHTTPRequestHandler):
     manifests: dict[str, tuple[str, bytes]]
 
-    def do_HEAD(self) -> None:  # noqa: N802 - the base class's way of naming
+    def do_HEAD(self) -> None:
         self._answer(with_body=False)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(with_body=True)
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
+        self._send(202, {"Location": f"{self.path.rstrip('/')}/1", "Range": "0-0"})
+
+    def do_PATCH(self) -> None:
+        received = 0
+        while size := int(self.rfile.readline(), 16):
+            self.rfile.read(size + len("\r\n"))
+            received += size
+        self.rfile.readline()
+        self._send(202, {"Location": self.path, "Range": f"0-{received - 1}"})
+
+    def do_PUT(self) -> None:
+        if "/blobs/uploads/" in self.path:
+            self._send(201, {"Docker-Content-Digest": self.path.partition("digest=")[2].replace("%3A", ":")})
+            return
         body = self.rfile.read(int(self.headers["Content-Length"]))
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         for reference in (digest, self.path.rpartition("/")[2]):
@@ -71,33 +85,23 @@ def serving() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def derived(registry: str, name: str, image: str, command: list[str] | None = None) -> Iterator[str]:
-    """An image like `image`, with another command; a reference that `pidea:images` takes. Its names go at the end."""
+def derived(registry: str, name: str, image: str, command: list[str]) -> Iterator[str]:
+    """An image like `image` with another command, as a reference for `pidea:images`. Its name goes at the end."""
     reference = f"{registry}/{name}"
     with swarm.client() as api:
+        # Never started: the commit takes over the command. The image's entrypoint stays in front of it.
         container = api.create_container(image, command)["Id"]
         try:
-            # Tini stays in front: the container ends as soon as its command does.
-            changes = [f"CMD {_as_json(command)}"] if command else []
-            api.commit(container, repository=reference, tag="1", changes=changes)  # type: ignore[arg-type]
+            api.commit(container, repository=reference, tag="1")
         finally:
             api.remove_container(container)
-        pushed = list(api.push(reference, tag="1", stream=True, decode=True, auth_config={"username": "nobody"}))
-        problems = [message["error"] for message in pushed if "error" in message]
-        assert not problems, problems
     try:
+        with swarm.client() as api:
+            pushed = api.push(reference, tag="1", stream=True, decode=True, auth_config={"username": "nobody"})
+            problems = [message["error"] for message in pushed if "error" in message]
+        assert not problems, problems
         yield f"{reference}:1"
     finally:
         with swarm.client() as api:
-            for used in (
-                api.inspect_image(f"{reference}:1")["RepoTags"] + api.inspect_image(f"{reference}:1")["RepoDigests"]
-            ):
-                if used.startswith(reference):
-                    with contextlib.suppress(Exception):
-                        api.remove_image(used, force=True)
-
-
-def _as_json(command: list[str]) -> str:
-    import json
-
-    return json.dumps(command)
+            # A failed task's container may still be of that image; without its name, `docker image prune` takes it.
+            api.remove_image(f"{reference}:1", force=True)

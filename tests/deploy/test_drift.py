@@ -13,7 +13,7 @@ def test_a_scaled_and_a_removed_service_are_healed(stack: Instance) -> None:
     """Both by one `up`: each takes half a minute."""
     app, exporter = (names.physical(stack.prefix, name) for name in (names.APP, names.REDIS_EXPORTER))
     with swarm.client() as api:
-        spec = api.inspect_service(app)
+        spec = api.inspect_service(app)  # type: ignore[no-untyped-call]
         stack.forget()
         api.update_service(
             spec["ID"],

@@ -52,7 +52,7 @@ def test_a_service_that_is_not_ours(spare: Instance, stack: Instance) -> None:
     name = names.physical(spare.prefix, names.APP)
     image = stack.outputs()["services"][names.REDIS_EXPORTER]["image"]
     with swarm.client() as api:
-        api.create_service({"ContainerSpec": {"Image": image}}, name=name, mode={"Replicated": {"Replicas": 0}})
+        api.create_service({"ContainerSpec": {"Image": image}}, name=name, mode={"Replicated": {"Replicas": 0}})  # type: ignore[no-untyped-call]
     _refused(spare, HOST_ERROR, f"The service {name} exists and was not made by this project")
     assert remains(spare.prefix) == [f"service {name}"]
 

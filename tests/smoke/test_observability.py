@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -100,30 +101,19 @@ def test_jaeger_keeps_traces_on_its_volume(stack: Instance) -> None:
     assert any(name.endswith(".vlog") for name in inside.file("/data/values").listdir())
 
 
-def test_haproxy_loaded_its_configuration(endpoints: Endpoints, stack: Instance) -> None:
-    rows = _haproxy(endpoints)
-    assert {row["# pxname"] for row in rows} == {
-        "public",
-        "operators",
-        "metrics",
-        "app",
-        "haproxy",
-        names.PROMETHEUS,
-        names.ALERTMANAGER,
-        names.JAEGER,
-    }
-    slots = [row for row in rows if row["# pxname"] == "app" and row["svname"] not in {"FRONTEND", "BACKEND"}]
-    app = next(service for service in stack.plan.services if service.name == names.APP)
-    assert len(slots) == 2 * app.replicas
+def test_haproxy_loaded_its_configuration(stack: Instance) -> None:
+    metrics = _haproxy_metrics(stack)
+    frontends = set(re.findall(r'^haproxy_frontend_status{proxy="(\w+)"', metrics, re.M))
+    assert frontends == {"public", "operators", "metrics"}
+    slots = re.findall(r'^haproxy_server_status{proxy="app",server="(\w+)",state="UP"}', metrics, re.M)
+    assert len(slots) == 2 * _replicas_of_app(stack)
 
 
-def test_haproxy_finds_every_replica_healthy(endpoints: Endpoints, stack: Instance) -> None:
-    app = next(service for service in stack.plan.services if service.name == names.APP)
-
+def test_haproxy_finds_every_replica_healthy(stack: Instance) -> None:
     def up() -> bool:
-        rows = [row for row in _haproxy(endpoints) if row["svname"] not in {"FRONTEND", "BACKEND"}]
-        counted = Counter(row["# pxname"] for row in rows if row["status"] == "UP")
-        return counted == {names.APP: app.replicas, names.PROMETHEUS: 1, names.ALERTMANAGER: 1, names.JAEGER: 1}
+        found = re.findall(r'^haproxy_server_status{proxy="(\w+)",.*state="UP"} 1$', _haproxy_metrics(stack), re.M)
+        wanted = {names.APP: _replicas_of_app(stack), names.PROMETHEUS: 1, names.ALERTMANAGER: 1, names.JAEGER: 1}
+        return Counter(found) == wanted
 
     wait_until(up, "HAProxy finds every server up")
 
@@ -132,9 +122,12 @@ def _rules_of(path: Path) -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 
-def _haproxy(endpoints: Endpoints) -> list[dict[str, str]]:
-    header, *lines = endpoints.operator_get("/haproxy;csv").text.splitlines()
-    return [dict(zip(header.split(","), line.split(","), strict=False)) for line in lines if line]
+def _haproxy_metrics(stack: Instance) -> str:
+    return containers.one(stack, names.EDGE).fetch(names.EDGE_METRICS_PORT, "/metrics").replace("\r\n", "\n")
+
+
+def _replicas_of_app(stack: Instance) -> int:
+    return next(service.replicas for service in stack.plan.services if service.name == names.APP)
 
 
 def _listening(container: containers.Container) -> set[int]:

@@ -27,7 +27,7 @@ def test_services_publish_no_port_through_the_routing_mesh(stack: Instance) -> N
         modes = {
             port["PublishMode"]
             for service in stack.plan.services
-            for port in api.inspect_service(names.physical(stack.prefix, service.name))["Endpoint"].get("Ports", [])
+            for port in api.inspect_service(names.physical(stack.prefix, service.name))["Endpoint"].get("Ports", [])  # type: ignore[no-untyped-call]
         }
     assert modes == {"host"}
 

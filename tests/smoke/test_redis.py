@@ -53,7 +53,8 @@ def test_users_are_those_of_the_plan(redis: Redis) -> None:
 @pytest.mark.parametrize(
     ("user", "command", "may"),
     [
-        (names.REDIS_APP_USERNAME, ("SET", "a", "b"), True),
+        (names.REDIS_APP_USERNAME, ("SET", "pidea:a", "b"), True),
+        (names.REDIS_APP_USERNAME, ("SET", "a", "b"), False),
         (names.REDIS_APP_USERNAME, ("FLUSHALL",), False),
         (names.REDIS_APP_USERNAME, ("KEYS", "*"), False),
         (names.REDIS_APP_USERNAME, ("CONFIG", "GET", "*"), False),

@@ -35,7 +35,7 @@ def test_the_values_are_the_real_ones(stack: Instance, values: dict[str, str]) -
 @pytest.mark.parametrize("service", SERVICES)
 def test_not_in_what_docker_tells(stack: Instance, values: dict[str, str], service: str) -> None:
     with swarm.client() as api:
-        told = json.dumps(api.inspect_service(names.physical(stack.prefix, service)))
+        told = json.dumps(api.inspect_service(names.physical(stack.prefix, service)))  # type: ignore[no-untyped-call]
         tasks = json.dumps(api.tasks({"service": names.physical(stack.prefix, service)}))  # type: ignore[no-untyped-call]
     inspected = json.dumps([container.details for container in containers.of(stack, service)])
     assert "Config" in inspected
@@ -46,11 +46,10 @@ def test_not_in_what_docker_tells(stack: Instance, values: dict[str, str], servi
 def test_not_in_the_environment_of_processes(stack: Instance, values: dict[str, str], service: str) -> None:
     for container in containers.of(stack, service):
         # All that last: a health check's own process may have the one password that it asks with.
-        children = container.inside.file("/proc/1/task/1/children").content_string.split()
-        for pid in ("1", *children):
-            environment = container.inside.file(f"/proc/{pid}/environ").content_string
-            assert "PATH=" in environment
-            assert found_in(environment, values) == []
+        script = r"for pid in 1 $(cat /proc/1/task/1/children); do tr '\0' '\n' < /proc/$pid/environ; done"
+        environment = container.inside.check_output("sh -c %s", script)
+        assert "PATH=" in environment
+        assert found_in(environment, values) == []
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -82,7 +81,7 @@ def test_not_in_configs_or_labels(stack: Instance, values: dict[str, str]) -> No
             for item in api.configs()  # type: ignore[no-untyped-call]
             if item["Spec"]["Name"].startswith(f"{stack.prefix}-")
         ]
-        others = json.dumps([api.secrets(), api.networks(), api.volumes()])  # type: ignore[no-untyped-call]
+        others = json.dumps([api.secrets(), api.networks(), api.volumes()])
     assert len(configs) == len(stack.plan.configs)
     content = "\n".join(base64.b64decode(item["Spec"]["Data"]).decode() for item in configs)
     assert "maxmemory" in content

@@ -19,7 +19,7 @@ def remains(instance: str) -> list[str]:
             "container": [item["Names"][0].lstrip("/") for item in api.containers(all=True)],
             "network": [item["Name"] for item in api.networks()],
             "volume": [item["Name"] for item in api.volumes().get("Volumes") or []],
-            "secret": [_name(item) for item in api.secrets()],  # type: ignore[no-untyped-call]
+            "secret": [_name(item) for item in api.secrets()],
             "config": [_name(item) for item in api.configs()],  # type: ignore[no-untyped-call]
         }
         labelled = {"label": f"{swarm.INSTANCE_LABEL}={instance}"}

@@ -1,0 +1,150 @@
+"""Every alert fires when it should and not before, has a runbook, and reads metrics that exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.events import BreakerChanged, BreakerState, CacheLookedUp, RequestFinished, RequestStarted
+from app.metrics import Metrics
+from infra.plan import observability
+from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, load, rules
+
+HERE = Path(__file__).parent
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+SECTIONS = ("Meaning", "What users see", "First checks", "Likely causes and fixes", "When to escalate")
+
+each_alert = pytest.mark.parametrize("alert", alerts(), ids=lambda rule: rule.name)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    return found
+
+
+def run(promtool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [promtool, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False
+    )
+
+
+def case_file(alert: Rule) -> Path:
+    return HERE / f"{alert.name}.yml"
+
+
+def assertions(alert: Rule) -> list[dict[str, Any]]:
+    return [check for case in load(case_file(alert))["tests"] for check in case["alert_rule_test"]]
+
+
+def test_rules_are_valid(promtool: str) -> None:
+    done = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", *sorted(RULES.glob("*.yml")))
+    assert done.returncode == 0, done.stdout
+
+
+@each_alert
+def test_alert_fires_in_time_and_is_silent_before(alert: Rule, promtool: str) -> None:
+    done = run(promtool, "test", "rules", case_file(alert))
+    assert done.returncode == 0, done.stdout
+
+
+@each_alert
+def test_cases_notice_a_wrong_alert(alert: Rule, promtool: str, tmp_path: Path) -> None:
+    """An alert that never fires, and one that always does, must both fail their cases."""
+    for expression in ("vector(1) > 2", "vector(1)"):
+        broken = load(alert.file)
+        for group in broken["groups"]:
+            for rule in group["rules"]:
+                if rule.get("alert") == alert.name:
+                    rule["expr"] = expression
+        cases = {**load(case_file(alert)), "rule_files": ["rules.yml"]}
+        (tmp_path / "rules.yml").write_text(yaml.safe_dump(broken, allow_unicode=True))
+        (tmp_path / "cases.yml").write_text(yaml.safe_dump(cases, allow_unicode=True))
+        done = run(promtool, "test", "rules", tmp_path / "cases.yml")
+        assert done.returncode != 0, f"the cases of {alert.name} pass with {expression}"
+        assert "FAILED" in done.stdout, done.stdout
+
+
+@each_alert
+def test_cases_are_about_their_alert(alert: Rule) -> None:
+    checks = assertions(alert)
+    assert {check["alertname"] for check in checks} == {alert.name}
+    assert [check for check in checks if check["exp_alerts"]], "no case in which it fires"
+    calm = [case for case in load(case_file(alert))["tests"] if not any(c["exp_alerts"] for c in case["alert_rule_test"])]
+    assert calm, "no case in which it must stay silent throughout"
+
+
+def test_every_file_of_cases_belongs_to_an_alert() -> None:
+    assert {path.stem for path in HERE.glob("*.yml")} == {alert.name for alert in alerts()}
+
+
+def test_alert_names_are_unique() -> None:
+    names = [alert.name for alert in alerts()]
+    assert len(names) == len(set(names))
+
+
+@each_alert
+def test_alert_says_whom_it_concerns_and_what_to_read(alert: Rule) -> None:
+    assert re.fullmatch(r"Pidea[A-Z]\w+", alert.name)
+    assert set(alert.labels) == {"severity", "service", "owner"}
+    assert alert.labels["severity"] in {"warning", "critical"}
+    assert set(alert.annotations) == {"summary", "runbook"}
+    assert re.fullmatch(r"[^\n]{20,}[.]", alert.annotations["summary"])
+    assert alert.annotations["runbook"] == f"docs/runbooks/{alert.name}.md"
+
+
+@each_alert
+def test_runbook_has_every_section(alert: Rule) -> None:
+    text = (REPOSITORY / alert.annotations["runbook"]).read_text()
+    assert text.startswith(f"# {alert.name}\n")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert tuple(headings) == SECTIONS
+
+
+def test_every_runbook_belongs_to_an_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("Pidea*.md")} == {alert.name for alert in alerts()}
+
+
+def application_metrics() -> dict[str, set[str]]:
+    """The application's samples and their labels, from its own registry after one of every event."""
+    metrics = Metrics("1", "r")
+    metrics.watch_breaker("redis")
+    for event in (
+        RequestStarted(),
+        RequestFinished("GET", "/x", "/x", 200, 0.1, "c", None, True),
+        CacheLookedUp(True),
+        CacheLookedUp(False),
+        BreakerChanged("redis", BreakerState.OPEN),
+    ):
+        metrics.on_event(event)
+    return {
+        sample.name: set(sample.labels) for family in metrics.registry.collect() for sample in family.samples
+    }
+
+
+def test_the_applications_metrics_are_its_own() -> None:
+    exported = application_metrics()
+    used = {
+        name: labels for rule in rules() for name, labels in rule.metrics.items() if name.startswith("pidea_")
+    }
+    assert len(used) >= 4
+    for name, labels in used.items():
+        assert name in exported, f"{name} is not exported by app/metrics.py"
+        assert labels <= exported[name] | {"job", "instance"}, f"{name} has no label {labels - exported[name]}"
+
+
+def test_every_job_that_alerts_pick_is_scraped_and_every_scraped_job_is_missed() -> None:
+    scraped = {job for job, *_ in observability._TARGETS}
+    picked = {job for rule in rules() for job in re.findall(r'job="(\w+)"', rule.expression)}
+    assert picked <= scraped
+    missed = {job for alert in alerts() for job in re.findall(r'absent\(up\{job="(\w+)"', alert.expression)}
+    # Prometheus cannot miss itself.
+    assert missed == scraped - {"prometheus"}
