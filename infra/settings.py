@@ -19,8 +19,8 @@ NAMESPACE = "pidea"
 Port = Annotated[int, pydantic.Field(ge=1024, le=65535)]
 Ratio = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
 Count = Annotated[int, pydantic.Field(ge=1, le=100)]
-# Docker limits a service's name to 63 characters; our longest suffix takes 18.
-InstanceName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
+# Docker limits a secret's name to 64 characters; our longest suffix, with a version of three digits, takes 40.
+InstanceName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=24)]
 ImageReference = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][\w./:-]*(@sha256:[0-9a-f]{64})?$")]
 
 OVERRIDABLE_IMAGES = frozenset(
@@ -117,7 +117,7 @@ class StackSettings(_Section):
     registry: Annotated[str, pydantic.Field(pattern=r"^[\w.-]+(:\d+)?$")] | None = None
     base_image: ImageReference = "pidea/rootfs:bookworm"
     nodes: Count = 1
-    secrets_version: Annotated[int, pydantic.Field(ge=1)] = 1
+    secrets_version: Annotated[int, pydantic.Field(ge=1, le=999)] = 1
     images: Mapping[str, ImageReference] = pydantic.Field(default_factory=dict)
     network: NetworkSettings = NetworkSettings()
     edge: EdgeSettings = EdgeSettings()

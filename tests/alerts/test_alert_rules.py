@@ -78,7 +78,9 @@ def test_cases_are_about_their_alert(alert: Rule) -> None:
     checks = assertions(alert)
     assert {check["alertname"] for check in checks} == {alert.name}
     assert [check for check in checks if check["exp_alerts"]], "no case in which it fires"
-    calm = [case for case in load(case_file(alert))["tests"] if not any(c["exp_alerts"] for c in case["alert_rule_test"])]
+    calm = [
+        case for case in load(case_file(alert))["tests"] if not any(c["exp_alerts"] for c in case["alert_rule_test"])
+    ]
     assert calm, "no case in which it must stay silent throughout"
 
 
@@ -125,16 +127,12 @@ def application_metrics() -> dict[str, set[str]]:
         BreakerChanged("redis", BreakerState.OPEN),
     ):
         metrics.on_event(event)
-    return {
-        sample.name: set(sample.labels) for family in metrics.registry.collect() for sample in family.samples
-    }
+    return {sample.name: set(sample.labels) for family in metrics.registry.collect() for sample in family.samples}
 
 
 def test_the_applications_metrics_are_its_own() -> None:
     exported = application_metrics()
-    used = {
-        name: labels for rule in rules() for name, labels in rule.metrics.items() if name.startswith("pidea_")
-    }
+    used = {name: labels for rule in rules() for name, labels in rule.metrics.items() if name.startswith("pidea_")}
     assert len(used) >= 4
     for name, labels in used.items():
         assert name in exported, f"{name} is not exported by app/metrics.py"

@@ -1,0 +1,135 @@
+"""What is rendered, read by the programs that it is for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra import names
+from infra.credentials import haproxy_userlist
+from infra.errors import RenderError
+from infra.render import config_from_template, config_from_text, digest
+from infra.settings import StackSettings
+from infra.spec import DeploymentPlan
+
+
+def program(name: str, package: str) -> str:
+    """A program's path; skips where it is not installed."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed: apt-get install {package}")
+    return found
+
+
+def content(plan: DeploymentPlan, name: str) -> str:
+    return next(config.content for config in plan.configs if config.name == name)
+
+
+def load(plan: DeploymentPlan, name: str) -> Any:
+    return yaml.safe_load(content(plan, name))
+
+
+def run(*command: str | Path) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_template_that_needs_more_than_it_gets_is_an_error() -> None:
+    with pytest.raises(RenderError, match=r"templates/redis\.conf\.j2: 'max_memory_mib' is undefined"):
+        config_from_template("redis-conf", "redis.conf.j2")
+
+
+def test_an_unknown_template_is_an_error() -> None:
+    with pytest.raises(RenderError, match=r"templates/none\.j2"):
+        config_from_template("x", "none.j2")
+
+
+def test_digest_is_the_contents() -> None:
+    assert config_from_text("a", "x").digest == config_from_text("b", "x").digest == digest("x")
+    assert digest("x") != digest("y")
+    assert len(digest("x")) == 12
+
+
+def test_haproxy_accepts_its_configuration(plan: DeploymentPlan, tmp_path: Path) -> None:
+    haproxy = program("haproxy", "haproxy")
+    (tmp_path / "haproxy.cfg").write_text(content(plan, "haproxy-cfg"))
+    (tmp_path / "users").write_text(haproxy_userlist("only-for-this-test"))
+    run(haproxy, "-c", "-f", tmp_path / "haproxy.cfg", "-f", tmp_path / "users")
+
+
+def test_haproxy_refuses_a_broken_one(plan: DeploymentPlan, tmp_path: Path) -> None:
+    haproxy = program("haproxy", "haproxy")
+    (tmp_path / "haproxy.cfg").write_text(content(plan, "haproxy-cfg").replace("balance leastconn", "balance fairly"))
+    (tmp_path / "users").write_text(haproxy_userlist("only-for-this-test"))
+    with pytest.raises(AssertionError, match="balance only supports"):
+        run(haproxy, "-c", "-f", tmp_path / "haproxy.cfg", "-f", tmp_path / "users")
+
+
+def test_promtool_accepts_prometheus_configuration_and_rules(plan: DeploymentPlan, tmp_path: Path) -> None:
+    promtool = program("promtool", "prometheus")
+    config = load(plan, "prometheus-yml")
+    # The same rules, at paths of this machine.
+    for number, path in enumerate(config["rule_files"]):
+        name = Path(path).stem
+        config["rule_files"][number] = str(tmp_path / f"{name}.yml")
+        (tmp_path / f"{name}.yml").write_text(content(plan, name))
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    run(promtool, "check", "config", tmp_path / "prometheus.yml")
+
+
+def test_prometheus_scrapes_every_exporter_by_the_names_of_its_tasks(
+    plan: DeploymentPlan, settings: StackSettings
+) -> None:
+    config = load(plan, "prometheus-yml")
+    assert config["global"]["scrape_interval"] == f"{settings.prometheus.scrape_interval_seconds}s"
+    names_asked = {job["job_name"]: job["dns_sd_configs"][0]["names"] for job in config["scrape_configs"]}
+    services = {service.name: service for service in plan.services}
+    for job, (host,) in names_asked.items():
+        service = services[host.removeprefix(f"tasks.{plan.instance}-")]
+        assert names.TELEMETRY in service.networks, job
+    # Everything that has figures of its own, and exporters for the two that have not.
+    assert len(names_asked) == len(services) - len({names.REDIS, names.POSTGRES})
+
+
+def test_every_rule_file_is_mounted_where_prometheus_looks(plan: DeploymentPlan) -> None:
+    prometheus = next(service for service in plan.services if service.name == names.PROMETHEUS)
+    mounted = {mount.target for mount in prometheus.configs}
+    assert set(load(plan, "prometheus-yml")["rule_files"]) <= mounted
+
+
+def test_alertmanager_configuration_routes_to_a_receiver_that_exists(plan: DeploymentPlan) -> None:
+    config = load(plan, "alertmanager-yml")
+    assert config["route"]["receiver"] in {receiver["name"] for receiver in config["receivers"]}
+
+
+def test_jaeger_configuration_refers_to_what_it_defines(plan: DeploymentPlan, settings: StackSettings) -> None:
+    config = load(plan, "jaeger-yaml")
+    assert set(config["service"]["extensions"]) == set(config["extensions"])
+    for kind in ("receivers", "processors", "exporters"):
+        assert set(config["service"]["pipelines"]["traces"][kind]) == set(config[kind])
+    badger = config["extensions"]["jaeger_storage"]["backends"]["badger"]["badger"]
+    assert badger["ttl"]["spans"] == f"{settings.tracing.retention_hours}h"
+    assert badger["ephemeral"] is False
+
+
+def test_redis_is_a_cache_with_an_append_only_file(plan: DeploymentPlan, settings: StackSettings) -> None:
+    lines = content(plan, "redis-conf").splitlines()
+    for line in (
+        f"maxmemory {settings.redis.max_memory_mib}mb",
+        "maxmemory-policy allkeys-lru",
+        "appendonly yes",
+        "appendfsync everysec",
+        f"aclfile {names.secret_path(names.REDIS_ACL)}",
+    ):
+        assert line in lines
+
+
+def test_postgres_lets_nobody_in_without_a_password_over_the_network(plan: DeploymentPlan) -> None:
+    entries = [line.split() for line in content(plan, "pg-hba-conf").splitlines() if line and line[0] != "#"]
+    assert {entry[-1] for entry in entries if entry[0] != "local"} == {"scram-sha-256"}
+    assert [entry for entry in entries if entry[0] == "local"] == [["local", "all", "postgres", "peer"]]
