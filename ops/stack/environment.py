@@ -43,8 +43,6 @@ def variables(tools: toolchain.Toolchain, backend: Backend, environ: Mapping[str
         **endpoint.resolve(environ).environment,
         "PATH": os.pathsep.join([*ours, *theirs]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # All services wait for their health checks at the same time; the default is four waits for each processor.
-        "PULUMI_OPTION_PARALLEL": "32",
         # Unknown Outputs in an f-string become an error, not the text "Calling __str__ on an Output".
         "PULUMI_ERROR_OUTPUT_STRING": "true",
     }

@@ -22,7 +22,9 @@ from ops.stack.state import State, from_export
 from ops.toolchain import Toolchain
 
 _ALWAYS = ("--non-interactive", "--color", "never")
-_UNATTENDED = ("--yes", "--skip-preview", "--suppress-progress", "--suppress-outputs")
+# All services wait for their health checks at the same time; Pulumi's default is four waits for each processor.
+_PARALLEL = ("--parallel", "32")
+_UNATTENDED = ("--yes", "--skip-preview", "--suppress-progress", "--suppress-outputs", *_PARALLEL)
 
 
 class Pulumi:

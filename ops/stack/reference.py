@@ -10,7 +10,7 @@ from ops import paths
 from ops.errors import UsageError
 
 _INSTANCE_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_INSTANCE_NAME_MAX_LENGTH = 30
+_INSTANCE_NAME_MAX_LENGTH = 18
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
