@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import Stack
+from pulumi.runtime.sync_await import _ensure_event_loop
 
 from infra import program
 
@@ -112,6 +113,9 @@ def _registration(request: Any) -> Registration:
 
 def record(config: Mapping[str, Any]) -> Recording:
     """Run the program with a stack's configuration, given as the engine gives it."""
+    # Pulumi takes the thread's loop, and whoever ran asyncio before us may have taken that away. Not closed after us:
+    # what Pulumi still has to clean up needs it.
+    _ensure_event_loop()  # type: ignore[no-untyped-call]
     monitor = _Monitor()
     mocks.set_mocks(_NoMocks(), project="pidea", stack="test", monitor=monitor)
     pulumi.runtime.set_all_config(
