@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 5.0
+# Short, because a name that Swarm does not know yet hangs in the resolver for 5 s; a second attempt finds it.
+CONNECT_SECONDS = 2.0
 ACQUIRE_SECONDS = 2.0
 # Both sides stop a statement: the server so as not to work for nobody, the client in case the server hangs.
 STATEMENT_SECONDS = 5.0

@@ -16,7 +16,7 @@ _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 # The provider looks after its delay, then 5 s later, then 10 s later. No service is healthy before its first health
 # check, and most are right after it: a look before it costs 5 s more, a look just after it finds them done.
-_FIRST_LOOK_SECONDS = 2
+_FIRST_LOOK_SECONDS = 4
 
 
 def service_args(
