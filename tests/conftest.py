@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ _TESTS = Path(__file__).resolve().parent
 _TURNS = ("smoke", "smoke/test_restarts", "deploy", "deploy/test_teardown")
 # The first test in a run waits for the stack, whose images may have to be built.
 _TIMEOUT_SECONDS = 2400
+
+# A shell that starts us in the background has SIGINT ignored, and so would be every process that a test starts: those
+# that prove what Ctrl-C does could never end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -56,3 +56,23 @@ def test_a_broken_release_is_taken_back(stack: Instance, registry_address: str, 
     repaired = stack.up().json
     assert repaired["services"][names.APP]["image"] == image
     wait_until_healthy(stack.outputs())
+
+
+def test_an_unreachable_registry_changes_nothing_that_runs(stack: Instance) -> None:
+    good = stack.outputs()
+    wait_until_healthy(good)
+    image = good[keys.SERVICES][names.APP]["image"]
+    with (
+        # Port 1 of loopback: nothing listens there, and the refusal comes at once.
+        stack.configured({"pidea:images": {names.APP: "127.0.0.1:1/pidea/app:1"}}),
+        Traffic(Endpoints(good)) as traffic,
+    ):
+        failed = stack.pidea("up")
+    assert failed.code == DEPLOY_ERROR, failed.text
+    assert "127.0.0.1:1/pidea/app:1" in failed.errors
+    assert "Traceback" not in failed.errors
+    assert traffic.failures == []
+    assert {container.details["Image"] for container in containers.of(stack, names.APP)} == {image}
+
+    assert stack.up().json["services"][names.APP]["image"] == image
+    wait_until_healthy(stack.outputs())
