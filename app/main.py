@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from app import problems
 from app.api import chats, operations
-from app.body_limit import BodyLimit
-from app.observe import Observe, is_housekeeping
 from app.services import Services
+from app.web import problems
+from app.web.body_limit import BodyLimit
+from app.web.observe import Observe, is_housekeeping
 
 
 def create_app(services: Services, version: str) -> FastAPI:

@@ -10,12 +10,12 @@ import sys
 import uvicorn
 import uvloop
 
-from app import logs, tracing
-from app.drain import DrainingServer
 from app.errors import MigrationError, SettingsError, StartupError
 from app.main import create_app
 from app.services import open_services
 from app.settings import Settings
+from app.telemetry import logs, tracing
+from app.web.drain import DrainingServer
 
 log = logging.getLogger(__name__)
 

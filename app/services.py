@@ -13,21 +13,23 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from app import database, logs, migrations
-from app.breaker import CircuitBreaker
-from app.cache import PageCache
-from app.database import Database
-from app.dedup import SingleFlight
-from app.drain import Drain
+from app.cache.pages import PageCache
+from app.chats.history import ChatHistory
+from app.chats.messages import MessageStore
 from app.events import Listener, fan_out
-from app.health import Health
-from app.history import ChatHistory
-from app.messages import MessageStore
-from app.metrics import Metrics
-from app.probes import Probe, http_get
+from app.health.probes import Probe, http_get
+from app.health.report import Health
+from app.resilience.breaker import CircuitBreaker
+from app.resilience.single_flight import SingleFlight
+from app.resilience.timeouts import within
 from app.settings import Settings
-from app.statistics import Statistics
-from app.timeouts import within
+from app.storage import migrations
+from app.storage import postgres as database
+from app.storage.postgres import Database
+from app.telemetry import logs
+from app.telemetry.metrics import Metrics
+from app.telemetry.statistics import Statistics
+from app.web.drain import Drain
 
 REDIS_CONNECTIONS = 50
 REDIS_CHECK_SECONDS = 1.0
@@ -130,7 +132,7 @@ def _redis(settings: Settings) -> Redis:
         password=settings.redis_password.get_secret_value(),
         max_connections=REDIS_CONNECTIONS,
         timeout=settings.redis_timeout_seconds,
-        # Every call is limited by app.timeouts, which knows a stall of ours from one of Redis.
+        # Every call is limited by app.resilience.timeouts, which knows a stall of ours from one of Redis.
         socket_timeout=None,
         socket_connect_timeout=None,
         # The breaker decides about trying again; hidden retries would eat the request's time.

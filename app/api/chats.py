@@ -7,8 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.history import ChatHistory
-from app.messages import MAX_PAGE, NEWEST, Message, MessagePage, NewMessage
+from app.chats.history import ChatHistory
+from app.chats.messages import MAX_PAGE, NEWEST, Message, MessagePage, NewMessage
 
 
 def router(history: ChatHistory) -> APIRouter:

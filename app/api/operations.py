@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import choose_encoder
 
-from app.health import Health
-from app.metrics import Metrics
-from app.problems import ProblemResponse
+from app.health.report import Health
+from app.telemetry.metrics import Metrics
+from app.web.problems import ProblemResponse
 
 
 def router(health: Health, metrics: Metrics) -> APIRouter:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from app.events import BreakerChanged, BreakerState, CacheLookedUp, RequestFinished, RequestStarted
-from app.metrics import Metrics
+from app.telemetry.metrics import Metrics
 from infra.plan import observability
 from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, load, rules
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from app import migrations
-from app.migrations import LOCK_KEY
+from app.storage import migrations
+from app.storage.migrations import LOCK_KEY
 from tests.app.conftest import Workbench
 from tests.app.servers import Postgres, eventually, free_port, listens
 

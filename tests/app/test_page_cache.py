@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from app.breaker import CircuitBreaker
-from app.cache import MAX_PAGE_BYTES, PageCache
+from app.cache.pages import MAX_PAGE_BYTES, PageCache
 from app.events import Event
+from app.resilience.breaker import CircuitBreaker
 from tests.app.servers import PASSWORD, RedisServer
 
 pytestmark = pytest.mark.app

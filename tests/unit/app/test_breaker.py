@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from app.breaker import CircuitBreaker
 from app.errors import BreakerOpenError
 from app.events import BreakerChanged, BreakerState, Event
+from app.resilience.breaker import CircuitBreaker
 
 
 class Rig:

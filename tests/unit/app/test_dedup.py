@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.dedup import SingleFlight
 from app.events import Event, ReadShared
+from app.resilience.single_flight import SingleFlight
 
 
 class Rig:

@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import Any
 
-from app.logs import JsonFormatter
+from app.telemetry.logs import JsonFormatter
 
 
 def line(message: str, **attributes: Any) -> dict[str, Any]:

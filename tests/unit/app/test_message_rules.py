@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.messages import MAX_CONTENT_BYTES, Message, MessagePage, NewMessage
+from app.chats.messages import MAX_CONTENT_BYTES, Message, MessagePage, NewMessage
 
 
 def rows(newest: int, count: int) -> list[Message]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app import migrations
 from app.errors import MigrationError
+from app.storage import migrations
 
 
 def test_ours_are_in_order_and_named() -> None:

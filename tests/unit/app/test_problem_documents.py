@@ -11,12 +11,12 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.middleware import Middleware
 
-from app import problems
-from app.body_limit import MAX_BODY_BYTES, BodyLimit
-from app.drain import Drain
 from app.errors import DatabaseUnavailableError
 from app.events import Event, RequestFinished, RequestStarted
-from app.observe import Observe
+from app.web import problems
+from app.web.body_limit import MAX_BODY_BYTES, BodyLimit
+from app.web.drain import Drain
+from app.web.observe import Observe
 
 
 def ask(method: str, path: str, events: list[Event], **options: bytes) -> httpx.Response:

@@ -8,7 +8,7 @@ import time
 import pytest
 import uvloop
 
-from app.timeouts import MAX_ROUNDS, within
+from app.resilience.timeouts import MAX_ROUNDS, within
 
 
 def test_no_answer_is_a_timeout_and_the_call_is_given_up() -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.database import Database
-from app.tracing import span
+from app.storage.postgres import Database
+from app.telemetry.tracing import span
 
 MAX_CONTENT_BYTES = 64 * 1024
 MAX_PAGE = 100

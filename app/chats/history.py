@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from app.cache import Lookup, PageCache
-from app.dedup import SingleFlight
-from app.messages import Message, MessageStore, NewMessage
+from app.cache.pages import Lookup, PageCache
+from app.chats.messages import Message, MessageStore, NewMessage
+from app.resilience.single_flight import SingleFlight
 
 CacheUse = Literal["hit", "miss", "bypass"]
 
@@ -25,7 +25,7 @@ class CachedPage:
 class ChatHistory:
     """Append and read. A read that starts after an append has returned sees that message, on every replica.
 
-    (While Redis is reachable; see app.cache for what holds while it is not.)
+    (While Redis is reachable; see app.cache.pages for what holds while it is not.)
     """
 
     def __init__(self, store: MessageStore, cache: PageCache, reads: SingleFlight[bytes]) -> None:

@@ -22,11 +22,11 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.breaker import CircuitBreaker
 from app.errors import BreakerOpenError
 from app.events import BreakerState, CacheFailed, CacheLookedUp, Listener
-from app.timeouts import within
-from app.tracing import span
+from app.resilience.breaker import CircuitBreaker
+from app.resilience.timeouts import within
+from app.telemetry.tracing import span
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ import time
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.drain import Drain
 from app.events import Listener, RequestFinished, RequestStarted
-from app.problems import ProblemResponse
+from app.web.drain import Drain
+from app.web.problems import ProblemResponse
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import asyncpg
 
-from app.database import Database
 from app.errors import MigrationError
+from app.storage.postgres import Database
 
 log = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from app.breaker import CircuitBreaker
-from app.cache import PageCache
-from app.dedup import SingleFlight
-from app.drain import Drain
+from app.cache.pages import PageCache
 from app.events import BreakerState
-from app.probes import Check, Probe, Status
-from app.statistics import Statistics
+from app.health.probes import Check, Probe, Status
+from app.resilience.breaker import CircuitBreaker
+from app.resilience.single_flight import SingleFlight
+from app.telemetry.statistics import Statistics
+from app.web.drain import Drain
 
 
 class Health:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from app.errors import DatabaseUnavailableError, StartupError
+from app.resilience.timeouts import within
 from app.settings import Settings
-from app.timeouts import within
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -1,0 +1,1 @@
+"""The tiered cache: in process, shared, durable."""

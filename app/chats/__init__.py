@@ -1,0 +1,1 @@
+"""Chat histories: what they are and the rules that hold for them."""

@@ -1,0 +1,1 @@
+"""What users make of the service, and the experiments run on it."""

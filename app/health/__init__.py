@@ -1,0 +1,1 @@
+"""Whether this replica can serve, known before anybody asks."""

@@ -1,0 +1,1 @@
+"""The systems of record: PostgreSQL, and SQLite for a developer without Docker."""

@@ -1,0 +1,1 @@
+"""Metrics, traces, logs: subscribers of events, which no mechanism imports."""
