@@ -2,37 +2,86 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
-from app.api import chats, operations
+from app.api import chats, experience, operations, search, status
 from app.services import Services
+from app.settings import Settings
+from app.telemetry.metrics import expose
 from app.web import problems
+from app.web.admission import Admission
+from app.web.authenticate import Authenticate
 from app.web.body_limit import BodyLimit
+from app.web.deadline import Deadline
+from app.web.experiment import AssignVariant
 from app.web.observe import Observe, is_housekeeping
+from app.web.rate_limit import RateLimit
+
+DESCRIPTION = "Chat histories of PIDEA. Every error is a problem document (RFC 9457)."
+REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "X-Client-Id", "X-Request-Timeout-Ms"]
+RESPONSE_HEADERS = ["Location", "Retry-After", "X-Cache", "X-Variant", "Idempotency-Replayed", "Age", "Warning", "ETag"]
 
 
-def create_app(services: Services, version: str) -> FastAPI:
+def create_app(services: Services, settings: Settings) -> FastAPI:
     """Build the application over services that are open already."""
+    emit = services.emit
     app = FastAPI(
         title="PIDEA backend",
-        version=version,
+        description=DESCRIPTION,
+        version=settings.version,
         openapi_url="/api/openapi.json",
         # The built-in documentation pages load scripts from third-party hosts.
         docs_url=None,
         redoc_url=None,
         # FastAPI's own server span, and nothing else of its telemetry: metrics and logs are ours.
         telemetry={
-            "tracing": True,
+            "tracing": settings.telemetry_enabled,
             "operation_spans": False,
             "metrics": False,
             "logs": False,
             "auto_configure": False,
             "exclude": is_housekeeping,
         },
-        middleware=[Middleware(Observe, emit=services.emit, drain=services.drain), Middleware(BodyLimit)],
+        # The outermost first. What costs least and refuses most comes early; who asks comes before what they get.
+        middleware=[
+            Middleware(Observe, emit=emit, drain=services.drain),
+            Middleware(
+                Admission,
+                emit=emit,
+                max_in_flight=settings.max_requests_in_flight,
+                lag_seconds=lambda: services.lag.recent_seconds,
+            ),
+            *_cors(settings.cors_allowed_origins),
+            Middleware(Authenticate, emit=emit, clients=settings.clients),
+            Middleware(AssignVariant, experiment=settings.experiment),
+            Middleware(RateLimit, emit=emit, per_second=settings.rate_limit_per_second),
+            Middleware(Deadline, default_seconds=settings.request_timeout_seconds),
+            Middleware(BodyLimit),
+        ],
     )
     app.include_router(chats.router(services.history))
-    app.include_router(operations.router(services.health, services.metrics))
+    app.include_router(search.router(services.history))
+    app.include_router(experience.router(services.store, emit))
+    app.include_router(operations.router(services.health, partial(expose, services.metrics), services.worker))
+    app.include_router(status.router(services.status))
     problems.install(app)
     return app
+
+
+def _cors(origins: tuple[str, ...]) -> list[Middleware]:
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
+            max_age=600,
+        )
+    ]

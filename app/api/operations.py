@@ -7,11 +7,11 @@ from fastapi.responses import JSONResponse
 from prometheus_client.exposition import choose_encoder
 
 from app.health.report import Health
-from app.telemetry.metrics import Metrics
+from app.telemetry.workers import Expose, Worker, gather
 from app.web.problems import ProblemResponse
 
 
-def router(health: Health, metrics: Metrics) -> APIRouter:
+def router(health: Health, expose: Expose, worker: Worker) -> APIRouter:
     """Routes /api/health, /api/health/live, /api/health/ready and /metrics."""
     routes = APIRouter(tags=["operations"])
 
@@ -27,14 +27,15 @@ def router(health: Health, metrics: Metrics) -> APIRouter:
 
     @routes.get("/api/health/ready", summary="Should requests come here")
     async def ready() -> JSONResponse:
-        """503 while draining or without PostgreSQL."""
+        """503 while draining."""
         reason = health.not_ready_because
         return JSONResponse({"status": "up"}) if reason is None else ProblemResponse(503, reason)
 
     @routes.get("/metrics", include_in_schema=False)
     async def scrape(request: Request) -> Response:
-        """Prometheus' text format, or OpenMetrics when asked for."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(metrics.registry), media_type=content_type)
+        """Prometheus' text format, or OpenMetrics when asked for; of all worker processes."""
+        accept = request.headers.get("accept", "")
+        _, content_type = choose_encoder(accept)
+        return Response(await gather(worker, expose, accept), media_type=content_type)
 
     return routes

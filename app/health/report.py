@@ -2,81 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from app.cache.pages import PageCache
 from app.events import BreakerState
 from app.health.probes import Check, Probe, Status
 from app.resilience.breaker import CircuitBreaker
-from app.resilience.single_flight import SingleFlight
 from app.telemetry.statistics import Statistics
 from app.web.drain import Drain
 
 
 class Health:
-    """What the process knows about itself and its dependencies."""
+    """What the process knows about itself and its dependencies.
+
+    `database` is all that a request cannot do without; without `redis` the service is degraded; what is in `others`
+    is shown and changes nothing.
+    """
 
     def __init__(
         self,
         *,
-        postgres: Probe,
+        database: Probe,
         redis: Probe,
-        prometheus: Probe,
-        jaeger: Probe,
+        others: list[Probe],
         breakers: list[CircuitBreaker],
-        cache: PageCache,
-        reads: SingleFlight[bytes],
+        cache_figures: Callable[[], Mapping[str, int]],
+        reads_in_flight: Callable[[], int],
         statistics: Statistics,
         drain: Drain,
     ) -> None:
-        self.postgres = postgres
+        self.database = database
         self.redis = redis
-        self.prometheus = prometheus
-        self.jaeger = jaeger
+        self.others = others
         self._breakers = breakers
-        self._cache = cache
-        self._reads = reads
+        self._cache_figures = cache_figures
+        self._reads_in_flight = reads_in_flight
         self._statistics = statistics
         self._drain = drain
 
     @property
     def can_serve(self) -> bool:
-        """PostgreSQL is all that a request cannot do without."""
-        return self.postgres.last.status == "up"
+        """Whether every request can be served, not only those that a stale answer does for."""
+        return self.database.last.status == "up"
 
     @property
     def not_ready_because(self) -> str | None:
-        """Why no new request should come here, or None."""
-        if self._drain.started:
-            return "This replica is draining."
-        return None if self.can_serve else "PostgreSQL is not available."
+        """Why no new request should come here, or None.
+
+        The database being away is no reason: every replica would leave the edge at once, and with them the reads that
+        the cache can still answer.
+        """
+        return "This replica is draining." if self._drain.started else None
 
     def report(self) -> dict[str, Any]:
-        """The body of /api/health. Prometheus and Jaeger are shown but do not make the service degraded."""
+        """The body of /api/health."""
         figures = self._statistics
-        redis = self.redis.last.status
         breakers = {breaker.dependency: breaker.state for breaker in self._breakers}
         all_closed = all(state is BreakerState.CLOSED for state in breakers.values())
-        cache: Status = "up" if redis == "up" and all_closed else "degraded"
+        cache: Status = "degraded" if self.redis.last.status == "down" or not all_closed else "up"
         status: Status = "down" if not self.can_serve else cache
+        probes = (self.database, self.redis, *self.others)
         return {
             "status": status,
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "services": {
-                "postgres": _check(self.postgres.last),
-                "redis": _check(self.redis.last),
-                "prometheus": _check(self.prometheus.last),
-                "jaeger": _check(self.jaeger.last),
+                **{probe.name: _check(probe.last) for probe in probes},
                 "cache": {
                     "status": cache,
                     "hits": figures.cache_hits,
                     "misses": figures.cache_misses,
-                    "pendingInvalidations": self._cache.pending_invalidations,
+                    **self._cache_figures(),
                 },
                 "deduplication": {
                     "status": "up",
-                    "inFlight": self._reads.in_flight,
+                    "inFlight": self._reads_in_flight(),
                     "shared": figures.shared_reads,
                 },
                 "circuitBreaker": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -10,6 +11,9 @@ from app.errors import BreakerOpenError
 from app.events import BreakerChanged, BreakerState, Listener
 
 T = TypeVar("T")
+
+# So that replicas which opened together do not probe together.
+JITTER = 0.1
 
 
 class CircuitBreaker:
@@ -29,19 +33,21 @@ class CircuitBreaker:
         *,
         failure_threshold: int = 5,
         open_seconds: float = 60.0,
+        failures: tuple[type[BaseException], ...] = (Exception,),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dependency = dependency
         self._emit = emit
         self._failure_threshold = failure_threshold
         self._open_seconds = open_seconds
+        self._failure_types = failures
         self._clock = clock
         self._state = BreakerState.CLOSED
         self._era = 0
         self._calls = 0
         self._counted_calls = 0
         self._failures = 0
-        self._opened_at = 0.0
+        self._probe_at = 0.0
         self._probing = False
 
     @property
@@ -49,17 +55,29 @@ class CircuitBreaker:
         """The state now; open turns half-open only when a call is let through."""
         return self._state
 
+    @property
+    def retry_after_seconds(self) -> float:
+        """How long an open breaker will refuse calls; 0 when it would let one through."""
+        return max(0.0, self._probe_at - self._clock()) if self._state is BreakerState.OPEN else 0.0
+
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Run `operation` or raise BreakerOpenError at once. Its exceptions pass through and count as failures."""
+        """Run `operation` or raise BreakerOpenError at once. Its exceptions pass through.
+
+        Those of the types `failures` count as failures; any other is an answer like a result.
+        """
         era = self._admit()
         self._calls += 1
         number = self._calls
         try:
             result = await operation()
-        except Exception:
+        except self._failure_types:
             if era == self._era and number > self._counted_calls:
                 self._counted_calls = self._calls
                 self._failed()
+            raise
+        except Exception:
+            if era == self._era:
+                self._succeeded()
             raise
         except BaseException:
             # Cancelled by the caller: that says nothing about the dependency. Let the next call probe.
@@ -71,13 +89,15 @@ class CircuitBreaker:
         return result
 
     def _admit(self) -> int:
-        if self._state is BreakerState.OPEN and self._clock() - self._opened_at >= self._open_seconds:
+        if self._state is BreakerState.OPEN and self._clock() >= self._probe_at:
             self._change(BreakerState.HALF_OPEN)
         if self._state is BreakerState.OPEN:
-            raise BreakerOpenError(f"{self.dependency} keeps failing; left alone for {self._open_seconds:g} s")
+            raise BreakerOpenError(
+                self.dependency, f"{self.dependency} keeps failing; left alone for {self._open_seconds:g} s"
+            )
         if self._state is BreakerState.HALF_OPEN:
             if self._probing:
-                raise BreakerOpenError(f"{self.dependency} is being probed by another call")
+                raise BreakerOpenError(self.dependency, f"{self.dependency} is being probed by another call")
             self._probing = True
         return self._era
 
@@ -89,7 +109,8 @@ class CircuitBreaker:
     def _failed(self) -> None:
         self._failures += 1
         if self._state is BreakerState.HALF_OPEN or self._failures >= self._failure_threshold:
-            self._opened_at = self._clock()
+            jittered = self._open_seconds * random.uniform(1 - JITTER, 1.0)  # noqa: S311 - not a secret
+            self._probe_at = self._clock() + jittered
             self._change(BreakerState.OPEN)
 
     def _change(self, state: BreakerState) -> None:

@@ -1,17 +1,18 @@
-"""The PostgreSQL connection pool: patient at start, clear when PostgreSQL is not there."""
+"""The PostgreSQL connection pool: patient at start, guarded afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 
-from app.errors import DatabaseUnavailableError, StartupError
+from app.errors import StartupError
+from app.resilience.dependency import Dependency
 from app.resilience.timeouts import within
 from app.settings import Settings
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 # Short, because a name that Swarm does not know yet hangs in the resolver for 5 s; a second attempt finds it.
 CONNECT_SECONDS = 2.0
 ACQUIRE_SECONDS = 2.0
@@ -27,7 +30,8 @@ ACQUIRE_SECONDS = 2.0
 STATEMENT_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 
-UNAVAILABLE = (
+# What means that PostgreSQL did not do its part.
+FAILURES: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -41,31 +45,52 @@ UNAVAILABLE = (
 class Database:
     """A pool of at most DATABASE_POOL_SIZE connections."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dependency: Dependency) -> None:
         self._pool = pool
+        self._dependency = dependency
+
+    @property
+    def size(self) -> int:
+        """Connections of the pool."""
+        return int(self._pool.get_size())
+
+    @property
+    def idle(self) -> int:
+        """Connections that nobody uses now."""
+        return int(self._pool.get_idle_size())
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
-        """Lend a connection; what goes wrong with PostgreSQL itself is raised as DatabaseUnavailableError."""
-        try:
+        """Lend a connection, unguarded: for start-up and health checks."""
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            yield connection
+
+    async def fetch(self, operation: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """The rows of a statement that only reads, and may therefore be tried again."""
+
+        async def run() -> list[asyncpg.Record]:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                yield connection
-        except asyncpg.DataError:
-            raise
-        except UNAVAILABLE as error:
-            raise DatabaseUnavailableError(f"PostgreSQL did not answer: {_reason(error)}") from error
+                return list(await connection.fetch(statement, *arguments))
+
+        return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS, retry=True)
+
+    async def transact(self, operation: str, work: Callable[[PoolConnectionProxy[asyncpg.Record]], Awaitable[T]]) -> T:
+        """Do `work` in one transaction, once: a connection that breaks in the commit does not tell what happened."""
+
+        async def run() -> T:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+                return await work(connection)
+
+        return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS)
 
     async def check(self) -> None:
-        """Raise DatabaseUnavailableError unless PostgreSQL answers a trivial query."""
+        """Raise unless PostgreSQL answers a trivial query. Not through the breaker: it must see PostgreSQL itself."""
 
         async def ask() -> None:
             async with self.connection() as connection:
                 await connection.execute("SELECT 1")
 
-        try:
-            await within(CHECK_SECONDS, ask)
-        except TimeoutError as error:
-            raise DatabaseUnavailableError(f"PostgreSQL did not answer within {CHECK_SECONDS:g} s") from error
+        await within(CHECK_SECONDS, ask)
 
     async def close(self, timeout_seconds: float) -> None:
         """Close politely, and after `timeout_seconds` without manners."""
@@ -75,15 +100,15 @@ class Database:
             self._pool.terminate()
 
 
-async def connect(settings: Settings) -> Database:
+async def connect(settings: Settings, dependency: Dependency) -> Database:
     """Open the pool, trying again until DATABASE_STARTUP_SECONDS are over (then StartupError)."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.database_startup_seconds
     pause_seconds = 0.2
     while True:
         try:
-            return Database(await _create_pool(settings))
-        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+            return Database(await _create_pool(settings), dependency)
+        except (*FAILURES, asyncpg.PostgresError) as error:
             where = f"PostgreSQL at {settings.database_host}:{settings.database_port}"
             if loop.time() + pause_seconds > deadline:
                 raise StartupError(

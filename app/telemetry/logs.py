@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +16,8 @@ from app.events import BreakerChanged, BreakerState, CacheFailed, Event, Request
 
 access_log = logging.getLogger("app.access")
 events_log = logging.getLogger("app.events")
+
+QUIET_SECONDS = 1.0
 
 
 class JsonFormatter(logging.Formatter):
@@ -50,25 +54,52 @@ def configure(level: str, **constant: str) -> None:
     logging.captureWarnings(True)
 
 
-def on_event(event: Event) -> None:
+class EventLog:
     """Subscriber: access log, breaker changes, cache failures."""
-    match event:
-        case RequestFinished():
-            level = logging.INFO if event.is_user_traffic else logging.DEBUG
-            fields = {
-                "method": event.method,
-                "path": event.path,
-                "route": event.route,
-                "status": event.status,
-                "duration_ms": round(event.duration_seconds * 1000, 3),
-                "client": event.client,
-                "cache": event.cache,
-            }
-            access_log.log(level, f"{event.method} {event.path} {event.status}", extra={"fields": fields})
-        case BreakerChanged():
-            level = logging.INFO if event.state is BreakerState.CLOSED else logging.WARNING
-            fields = {"dependency": event.dependency, "state": event.state.name.lower()}
-            events_log.log(level, "circuit breaker changed", extra={"fields": fields})
-        case CacheFailed():
-            fields = {"operation": event.operation, "error": event.error}
-            events_log.warning("cache operation failed, going on without it", extra={"fields": fields})
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # When a failure of a kind was last logged, and how many were not since then.
+        self._failures: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Write what somebody will want to know."""
+        match event:
+            case RequestFinished():
+                _access(event)
+            case BreakerChanged():
+                level = logging.INFO if event.state is BreakerState.CLOSED else logging.WARNING
+                fields = {"dependency": event.dependency, "state": event.state.name.lower()}
+                events_log.log(level, "circuit breaker changed", extra={"fields": fields})
+            case CacheFailed():
+                self._cache_failed(event)
+
+    def _cache_failed(self, event: CacheFailed) -> None:
+        # An outage fails every request of its time: one line a second tells as much as a thousand.
+        kind = (event.tier, event.operation)
+        now = self._clock()
+        logged_at, left_out = self._failures.get(kind, (-QUIET_SECONDS, 0))
+        if now - logged_at < QUIET_SECONDS:
+            self._failures[kind] = (logged_at, left_out + 1)
+            return
+        self._failures[kind] = (now, 0)
+        fields = {"tier": event.tier, "operation": event.operation, "error": event.error, "not_logged": left_out}
+        events_log.warning("cache operation failed, going on without it", extra={"fields": fields})
+
+
+def _access(event: RequestFinished) -> None:
+    level = logging.INFO if event.is_user_traffic else logging.DEBUG
+    if not access_log.isEnabledFor(level):
+        return
+    fields = {
+        "method": event.method,
+        "path": event.path,
+        "route": event.route,
+        "status": event.status,
+        "duration_ms": round(event.duration_seconds * 1000, 3),
+        "client": event.client,
+        "caller": event.caller,
+        "variant": event.variant,
+        "cache": event.cache,
+    }
+    access_log.log(level, f"{event.method} {event.path} {event.status}", extra={"fields": fields})

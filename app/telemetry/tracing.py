@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -19,6 +19,8 @@ from app.settings import Settings
 SERVICE_NAME = "pidea-backend"
 EXPORT_TIMEOUT_SECONDS = 5.0
 
+_NO_SPAN: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
+
 
 def configure(settings: Settings) -> TracerProvider:
     """Install the process' tracer. Without an endpoint nothing is recorded, but logs still get trace ids."""
@@ -31,7 +33,7 @@ def configure(settings: Settings) -> TracerProvider:
         }
     )
     endpoint = settings.otel_exporter_otlp_endpoint
-    if endpoint is None:
+    if endpoint is None or not settings.telemetry_enabled:
         provider = TracerProvider(sampler=ALWAYS_OFF, resource=resource, shutdown_on_exit=False)
     else:
         # Imported here: a replica without tracing does not pay for the exporter's memory.
@@ -53,6 +55,10 @@ def shut_down(provider: TracerProvider, timeout_seconds: float) -> None:
 
 
 def span(name: str, attributes: Mapping[str, str]) -> AbstractContextManager[Span]:
-    """A client span under the current one."""
+    """A client span under the current one; next to nothing where that one is not recorded."""
+    current = trace.get_current_span()
+    # A child of what is not recorded would not be recorded either: spare the making of it.
+    if not current.is_recording() and current.get_span_context().is_valid:
+        return _NO_SPAN
     tracer = trace.get_tracer(SERVICE_NAME)
     return tracer.start_as_current_span(name, kind=trace.SpanKind.CLIENT, attributes=dict(attributes))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web.problems import ProblemResponse
+
 # JSON may spell each byte of content with up to six characters, and there is a little around it.
 MAX_BODY_BYTES = 6 * 64 * 1024 + 4096
+DECIMAL = re.compile(r"[0-9]{1,15}")
+AMBIGUOUS = "The request must say once, and in one way, how long its body is."
 
 
 class BodyLimit:
@@ -21,12 +27,18 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        lengths = headers.getlist("content-length")
+        # Two opinions about where a request ends are how one is smuggled past the edge inside another.
+        if len(lengths) > 1 or (lengths and ("transfer-encoding" in headers or not DECIMAL.fullmatch(lengths[0]))):
+            await ProblemResponse(400, AMBIGUOUS, {"Connection": "close"})(scope, receive, send)
+            return
+        announced = lengths[0] if lengths else "0"
         received_bytes = 0
 
         async def counted() -> Message:
             nonlocal received_bytes
-            if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+            if int(announced) > MAX_BODY_BYTES:
                 raise _too_large()
             message = await receive()
             received_bytes += len(message.get("body", b""))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 
+from opentelemetry import trace
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import context
 from app.events import Listener, RequestFinished, RequestStarted
 from app.web.drain import Drain
 from app.web.problems import ProblemResponse
@@ -15,13 +17,13 @@ from app.web.problems import ProblemResponse
 log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-HOUSEKEEPING = ("/api/health", "/metrics")
+HOUSEKEEPING = ("/api/health", "/api/status", "/status", "/metrics")
 # What web servers commonly log when the client left before there was an answer.
 CLIENT_CLOSED_REQUEST = 499
 
 
 def is_housekeeping(scope: Scope) -> bool:
-    """Whether a request is a health check or a scrape rather than a user's."""
+    """Whether a request looks at the service (health check, scrape, status page) rather than uses it."""
     return str(scope["path"]).startswith(HOUSEKEEPING)
 
 
@@ -65,6 +67,9 @@ class Observe:
             # The route's template, not the path: paths hold ids and would make a time series each.
             route = getattr(scope.get("route"), "path", "unmatched")
             client = scope.get("client")
+            # Set by the middleware within, in this same task.
+            variant, caller = context.variant().name, context.caller()
+            _describe(variant, caller, cache)
             self._emit(
                 RequestFinished(
                     method=scope["method"] if scope["method"] in METHODS else "OTHER",
@@ -73,7 +78,18 @@ class Observe:
                     status=status,
                     duration_seconds=time.perf_counter() - began,
                     client=client[0] if client else "",
+                    caller=caller,
+                    variant=variant,
                     cache=cache,
                     is_user_traffic=not is_housekeeping(scope),
                 )
             )
+
+
+def _describe(variant: str, caller: str, cache: str | None) -> None:
+    current = trace.get_current_span()
+    if current.is_recording():
+        current.set_attribute("pidea.variant", variant)
+        current.set_attribute("pidea.caller", caller)
+        if cache is not None:
+            current.set_attribute("pidea.cache", cache)

@@ -20,7 +20,13 @@ CHECKS = {
 }
 _NOT_FAST = "not stack and not toolchain and not app"
 # Debian's packages of the programs that the tests of app/ and of the alert rules start for themselves.
-_SERVERS = {"postgres": "postgresql-15", "redis-server": "redis-server", "promtool": "prometheus", "haproxy": "haproxy"}
+_SERVERS = {
+    "postgres": "postgresql-15",
+    "redis-server": "redis-server",
+    "promtool": "prometheus",
+    "haproxy": "haproxy",
+    "chromium": "chromium",
+}
 _POSTGRES_FOLDER = "/usr/lib/postgresql/15/bin"  # never on PATH, and another version is no substitute
 
 

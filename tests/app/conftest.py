@@ -14,7 +14,16 @@ from uuid import uuid4
 
 import pytest
 
-from tests.app.servers import PASSWORD, POSTGRES_BIN, Backend, Postgres, RedisServer, as_postgres, free_port
+from tests.app.servers import (
+    PASSWORD,
+    POSTGRES_BIN,
+    Backend,
+    Postgres,
+    RedisServer,
+    as_postgres,
+    clients_file,
+    free_port,
+)
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +116,9 @@ def bench_with(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[
                 "DATABASE_NAME": database,
                 "DATABASE_USER": "pidea",
                 "DATABASE_PASSWORD_FILE": str(password_file),
+                "API_CLIENTS_FILE": str(clients_file(tmp_path)),
+                "RATE_LIMIT_PER_SECOND": "0",
+                "L3_FOLDER": str(tmp_path / "l3"),
                 "REDIS_HOST": "127.0.0.1",
                 "REDIS_PORT": str(redis_server.port),
                 "REDIS_USERNAME": "app",
@@ -125,3 +137,20 @@ def bench_with(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[
 def bench(bench_with: Callable[[Postgres], Workbench], postgres: Postgres) -> Workbench:
     """The workbench over the shared PostgreSQL."""
     return bench_with(postgres)
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Backend]:
+    """A ready backend in embedded mode: no PostgreSQL, no Redis."""
+    environment = {
+        "LISTEN_ADDRESS": "127.0.0.1",
+        "PORT": str(free_port()),
+        "DRAIN_SECONDS": "0",
+        "RATE_LIMIT_PER_SECOND": "0",
+        "API_CLIENTS_FILE": str(clients_file(tmp_path)),
+    }
+    backend = Backend(tmp_path, environment, "--embedded", "--data", str(tmp_path / "embedded"))
+    try:
+        yield backend.wait_until_ready()
+    finally:
+        backend.close()

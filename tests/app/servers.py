@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,13 +22,24 @@ POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
 PSQL = [str(POSTGRES_BIN / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1"]
 PASSWORD = "only-for-this-test"
 # What the backend needs of Redis, and nothing more; production grants the same.
-REDIS_ACL = f"""\
-user app on >{PASSWORD} resetchannels ~pidea:* -@all +mget +set +get +ping
-user default on nopass ~* +@all
-"""
+REDIS_ACL = (
+    f"user app on >{PASSWORD} resetchannels &pidea:* ~pidea:* -@all +mget +set +get +del +ping +publish +subscribe"
+    " +unsubscribe +multi +exec\n"
+    "user default on nopass ~* &* +@all\n"
+)
+# The clients of the API and their tokens.
+CLIENTS = {"tester": "token-of-the-tester", "other": "token-of-another-client"}
 WAIT_SECONDS = 60.0
 
 T = TypeVar("T")
+
+
+def clients_file(folder: Path) -> Path:
+    """Writes CLIENTS the way that API_CLIENTS_FILE wants them."""
+    lines = [f"{name} {hashlib.sha256(token.encode()).hexdigest()}\n" for name, token in CLIENTS.items()]
+    path = folder / "clients"
+    path.write_text("".join(lines))
+    return path
 
 
 def free_port() -> int:
@@ -144,16 +156,31 @@ class RedisServer:
 
 
 class Backend:
-    """A `python -m app` process; its log lines are kept in a file."""
+    """A `python -m app` process; its log lines are kept in a file. `client` speaks as the client "tester"."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
         self.port = int(environment["PORT"])
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_SECONDS, trust_env=False)
+        self._clients: list[httpx.Client] = []
+        self.client = self.client_as("tester")
         self._log = folder / f"backend-{self.port}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app"], cwd=REPOSITORY, env=dict(environment), stdout=log, stderr=log
+                [sys.executable, "-m", "app", *arguments], cwd=REPOSITORY, env=dict(environment), stdout=log, stderr=log
             )
+
+    def client_as(self, name: str | None) -> httpx.Client:
+        """An HTTP client with the token of a client of CLIENTS; None: without one."""
+        client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_SECONDS, trust_env=False)
+        if name is not None:
+            client.headers["Authorization"] = f"Bearer {CLIENTS[name]}"
+        self._clients.append(client)
+        return client
+
+    def new_chat(self, title: str = "") -> str:
+        """Create a chat and return the path of its messages."""
+        answer = self.client.post("/api/chats", json={"title": title})
+        assert answer.status_code == 201, answer.text
+        return f"/api/chats/{answer.json()['id']}/messages"
 
     def wait_until_ready(self) -> Backend:
         def ready() -> bool:
@@ -191,7 +218,8 @@ class Backend:
         return self.process.wait(WAIT_SECONDS)
 
     def close(self) -> None:
-        self.client.close()
+        for client in self._clients:
+            client.close()
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
