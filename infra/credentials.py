@@ -20,17 +20,20 @@ from infra.spec import SecretForm, SecretRef
 # The application has the commands that it uses, on keys of its own; monitoring reads figures and no data.
 _REDIS_ACL = """\
 user default off
-user {app} on #{app_sha256} resetchannels ~pidea:* -@all +get +mget +set +ping
+user {app} on #{app_sha256} resetchannels &pidea:* ~pidea:* -@all +get +mget +set +del +ping +publish \
++subscribe +unsubscribe +multi +exec
 user {exporter} on #{exporter_sha256} -@all +ping +info +client|list +client|setname +config|get +latency|latest \
 +latency|histogram +slowlog|len +slowlog|get +memory|usage +dbsize +select
 user {admin} on #{admin_sha256} ~* &* +@all
 """
 _HAPROXY_USERLIST = "userlist operators\n  user {operator} insecure-password {password}\n"
+_API_CLIENTS = "{client} {sha256}\n"
 _RECIPES: Final[Mapping[SecretForm, str]] = {
     SecretForm.RANDOM: "",
     SecretForm.REDIS_ACL: _REDIS_ACL,
     SecretForm.REDIS_EXPORTER_PASSWORDS: "json",
     SecretForm.HAPROXY_USERLIST: _HAPROXY_USERLIST,
+    SecretForm.API_CLIENTS: _API_CLIENTS,
 }
 
 
@@ -89,6 +92,7 @@ class Credentials(pulumi.ComponentResource):
             SecretForm.REDIS_ACL: redis_acl,
             SecretForm.REDIS_EXPORTER_PASSWORDS: self._redis_exporter_passwords,
             SecretForm.HAPROXY_USERLIST: haproxy_userlist,
+            SecretForm.API_CLIENTS: api_clients,
         }
         passwords = pulumi.Output.all(*(self._passwords[source] for source in spec.sources))
         return passwords.apply(lambda values: make[spec.form](*values))
@@ -122,6 +126,11 @@ def haproxy_userlist(operator_password: str) -> str:
     hash would have to be.
     """
     return _HAPROXY_USERLIST.format(operator=names.OPERATOR_USERNAME, password=operator_password)
+
+
+def api_clients(token: str) -> str:
+    """The backend's list of clients: it can tell a token by its digest, but gives none away."""
+    return _API_CLIENTS.format(client=names.API_CLIENT, sha256=_sha256(token))
 
 
 def _sha256(text: str) -> str:

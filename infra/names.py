@@ -32,6 +32,7 @@ POSTGRES_DATA: Final = "postgres-data"
 PROMETHEUS_DATA: Final = "prometheus-data"
 ALERTMANAGER_DATA: Final = "alertmanager-data"
 JAEGER_DATA: Final = "jaeger-data"
+APP_CACHE: Final = "app-cache"
 
 # Random passwords
 REDIS_APP_PASSWORD: Final = "redis-app-password"  # noqa: S105 - a name, not a password; so are the next lines
@@ -41,13 +42,16 @@ POSTGRES_SUPERUSER_PASSWORD: Final = "postgres-superuser-password"  # noqa: S105
 POSTGRES_APP_PASSWORD: Final = "postgres-app-password"  # noqa: S105
 POSTGRES_EXPORTER_PASSWORD: Final = "postgres-exporter-password"  # noqa: S105
 OPERATOR_PASSWORD: Final = "operator-password"  # noqa: S105
+API_TOKEN: Final = "api-token"  # noqa: S105
 
 # Secrets made from them, in the form that a server reads
 REDIS_ACL: Final = "redis-acl"
 REDIS_EXPORTER_PASSWORDS: Final = "redis-exporter-passwords"
 EDGE_USERS: Final = "edge-users"
+API_CLIENTS: Final = "api-clients"
 
 OPERATOR_USERNAME: Final = "operator"
+API_CLIENT: Final = "pidea"
 REDIS_APP_USERNAME: Final = "app"
 REDIS_EXPORTER_USERNAME: Final = "exporter"
 REDIS_ADMIN_USERNAME: Final = "admin"

@@ -10,6 +10,7 @@ EDGE_PORT: Final = "edgePort"
 OPERATOR_PORT: Final = "operatorPort"
 OPERATOR_USERNAME: Final = "operatorUsername"
 OPERATOR_PASSWORD: Final = "operatorPassword"  # noqa: S105 - the output's name
+API_TOKEN: Final = "apiToken"  # noqa: S105 - the output's name
 SERVICES: Final = "services"
 VOLUMES: Final = "volumes"
 NETWORKS: Final = "networks"

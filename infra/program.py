@@ -46,6 +46,7 @@ def deploy() -> None:
     pulumi.export(outputs.OPERATOR_PORT, settings.edge.operator_port)
     pulumi.export(outputs.OPERATOR_USERNAME, names.OPERATOR_USERNAME)
     pulumi.export(outputs.OPERATOR_PASSWORD, credentials.password(names.OPERATOR_PASSWORD))
+    pulumi.export(outputs.API_TOKEN, credentials.password(names.API_TOKEN))
     pulumi.export(outputs.NETWORKS, networks.names)
     pulumi.export(outputs.VOLUMES, {name: volume.name for part in subsystems for name, volume in part.volumes.items()})
     replicas = {service.name: service.replicas for service in plan.services}

@@ -70,12 +70,45 @@ class EdgeSettings(_Section):
         return self
 
 
+class VariantSettings(_Section):
+    """One variant of an experiment: its share of the clients, and what is switched off for them."""
+
+    name: Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    weight: Annotated[int, pydantic.Field(ge=0, le=1_000_000)]
+    off: tuple[Literal["l1", "l2", "l3", "dedup", "breaker"], ...] = ()
+
+
+class ExperimentSettings(_Section):
+    """An A/B experiment on live traffic."""
+
+    name: Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    variants: Annotated[tuple[VariantSettings, ...], pydantic.Field(min_length=2, max_length=10)]
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_assigned(self) -> Self:
+        if len({variant.name for variant in self.variants}) != len(self.variants):
+            raise ValueError("every variant must have a name of its own")
+        if not any(variant.weight for variant in self.variants):
+            raise ValueError("at least one variant must have a weight above 0")
+        return self
+
+
 class AppSettings(_Section):
-    """The backend."""
+    """The backend.
+
+    `rate_limit_per_second` is each client's, in each replica; 0 means none. `cors_allowed_origins` are the web pages
+    that may use the API from a browser. `workers` are processes in each replica.
+    """
 
     replicas: Count = 2
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_seconds: Annotated[int, pydantic.Field(ge=1, le=60)] = 5
+    workers: Annotated[int, pydantic.Field(ge=1, le=32)] = 1
+    max_requests_in_flight: Annotated[int, pydantic.Field(ge=1, le=10_000)] = 256
+    rate_limit_per_second: Annotated[float, pydantic.Field(ge=0, le=100_000)] = 200.0
+    cors_allowed_origins: tuple[Annotated[str, pydantic.Field(pattern=r"^https?://[^/*\s]+$")], ...] = ()
+    telemetry_enabled: bool = True
+    experiment: ExperimentSettings | None = None
 
 
 class RedisSettings(_Section):

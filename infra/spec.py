@@ -40,6 +40,7 @@ class SecretForm(enum.Enum):
     REDIS_ACL = "redis-acl"
     REDIS_EXPORTER_PASSWORDS = "redis-exporter-passwords"
     HAPROXY_USERLIST = "haproxy-userlist"
+    API_CLIENTS = "api-clients"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 
 from infra import names
 from infra.plan.shared import http_check, replace_beside, user
 from infra.settings import StackSettings
-from infra.spec import MIB, ResourceSpec, SecretMount, ServiceSpec, SubsystemSpec, TmpfsMount
+from infra.spec import (
+    MIB,
+    ResourceSpec,
+    SecretForm,
+    SecretMount,
+    SecretRef,
+    ServiceSpec,
+    SubsystemSpec,
+    TmpfsMount,
+    VolumeMount,
+    VolumeSpec,
+)
 
 # After the drain the application may take this long to finish what is in flight.
 _FINISH_SECONDS = 15
+_CACHE_FOLDER = "/var/lib/pidea/cache"
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
@@ -39,7 +52,19 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         "PROMETHEUS_URL": f"http://{host(names.PROMETHEUS)}:{names.PROMETHEUS_PORT}/prometheus",
         "JAEGER_HEALTH_URL": f"http://{host(names.JAEGER)}:{names.JAEGER_HEALTH_PORT}/status",
     }
-    passwords = (names.POSTGRES_APP_PASSWORD, names.REDIS_APP_PASSWORD)
+    env |= {
+        "API_CLIENTS_FILE": names.secret_path(names.API_CLIENTS),
+        "L3_FOLDER": _CACHE_FOLDER,
+        "WORKERS": str(settings.app.workers),
+        "MAX_REQUESTS_IN_FLIGHT": str(settings.app.max_requests_in_flight),
+        "RATE_LIMIT_PER_SECOND": f"{settings.app.rate_limit_per_second:g}",
+        "TELEMETRY_ENABLED": str(settings.app.telemetry_enabled).lower(),
+    }
+    if settings.app.cors_allowed_origins:
+        env["CORS_ALLOWED_ORIGINS"] = ",".join(settings.app.cors_allowed_origins)
+    if settings.app.experiment is not None:
+        env["EXPERIMENT"] = json.dumps(settings.app.experiment.model_dump(mode="json"), separators=(",", ":"))
+    files = (names.POSTGRES_APP_PASSWORD, names.REDIS_APP_PASSWORD, names.API_CLIENTS)
     service = ServiceSpec(
         name=names.APP,
         image=names.APP,
@@ -47,7 +72,9 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         replicas=settings.app.replicas,
         networks=(names.WEB, names.DATA, names.TELEMETRY),
         env=MappingProxyType(env),
-        secrets=tuple(SecretMount(secret=name, target=name, uid=names.APP_UID) for name in passwords),
+        secrets=tuple(SecretMount(secret=name, target=name, uid=names.APP_UID) for name in files),
+        # The last resort for reads. SQLite lets the replicas of a node share it, and both releases during an update.
+        volumes=(VolumeMount(volume=names.APP_CACHE, target=_CACHE_FOLDER),),
         tmpfs=(TmpfsMount(target="/tmp", size_bytes=16 * MIB),),  # noqa: S108 - in the container, in memory
         resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=256 * MIB, memory_reservation_bytes=96 * MIB),
         healthcheck=healthcheck,
@@ -55,4 +82,12 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         stop_grace_period_seconds=settings.app.drain_seconds + _FINISH_SECONDS,
         converge_timeout_seconds=300,
     )
-    return SubsystemSpec(name=names.APP, services=(service,))
+    return SubsystemSpec(
+        name=names.APP,
+        services=(service,),
+        volumes=(VolumeSpec(name=names.APP_CACHE),),
+        secrets=(
+            SecretRef(name=names.API_TOKEN),
+            SecretRef(name=names.API_CLIENTS, form=SecretForm.API_CLIENTS, sources=(names.API_TOKEN,)),
+        ),
+    )

@@ -30,6 +30,7 @@ def open_page(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
     password: Annotated[bool, typer.Option("--password", help="Print the password, and nothing else.")] = False,
+    token: Annotated[bool, typer.Option("--token", help="Print the token of the application's API, no more.")] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary for scripts.")] = False,
 ) -> None:
@@ -43,22 +44,34 @@ def open_page(
     wanted = resolve(stack, instance)
     instances.require(wanted)
     pulumi = Pulumi(wanted, environment.tools())
-    outputs = pulumi.outputs(secrets=password) if pulumi.state() else {}
+    outputs = pulumi.outputs(secrets=password or token) if pulumi.state() else {}
     if keys.OPERATOR_PORT not in outputs:
         raise StateError(f"Stack {wanted.name} is not up; bring it up with `./pidea up {wanted.arguments}`.")
     if password:
         typer.echo(outputs[keys.OPERATOR_PASSWORD])
         return
+    if token:
+        typer.echo(outputs[keys.API_TOKEN])
+        return
     public = page is Page.edge
     port = int(outputs[keys.EDGE_PORT if public else keys.OPERATOR_PORT])
     url = f"http://localhost:{port}/" if public else f"http://localhost:{port}/{page}/"
     ask = f"./pidea open {page} {wanted.arguments} --password"
+    token_command = f"./pidea open edge {wanted.arguments} --token"
     user = None if public else outputs[keys.OPERATOR_USERNAME]
     if as_json:
-        typer.echo(json.dumps({"url": url, "user": user, "password_command": None if public else ask}, indent=2))
+        summary = {
+            "url": url,
+            "user": user,
+            "password_command": None if public else ask,
+            "token_command": token_command if public else None,
+        }
+        typer.echo(json.dumps(summary, indent=2))
     else:
         typer.echo(url)
         if user:
             typer.echo(f"user: {user}, password: {ask}")
+        else:
+            typer.echo(f"token for its API: {token_command}")
     if browser:
         webbrowser.open(url)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import pytest
+from app.cache.pages import MAX_PAGE_BYTES, PageCache
 from redis.asyncio import Redis
 
-from app.cache.pages import MAX_PAGE_BYTES, PageCache
 from app.events import Event
 from app.resilience.breaker import CircuitBreaker
 from tests.app.servers import PASSWORD, RedisServer

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 import requests
+from requests import Response
 
 from infra import outputs as keys
 
@@ -45,19 +45,30 @@ class Endpoints:
         """The `data` of an answer of Prometheus' API v1."""
         return self.operator_get(f"/prometheus/api/v1/{path}", **parameters).json()["data"]
 
-    def messages(self, chat: str | None = None) -> str:
-        """The address of a chat's messages; a new chat without `chat`."""
-        return f"{self.app}/api/chats/{chat or uuid.uuid4()}/messages"
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that the application's API wants to see."""
+        return {"Authorization": f"Bearer {self.outputs[keys.API_TOKEN]}"}
+
+    def messages(self) -> str:
+        """The address of the messages of a chat that is made for this. Raises requests.HTTPError."""
+        answer = self.api("POST", f"{self.app}/api/chats", json={"title": "a test's"})
+        answer.raise_for_status()
+        return f"{self.app}/api/chats/{answer.json()['id']}/messages"
+
+    def api(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> Response:
+        """Any request to the application, with the token and on a connection of its own."""
+        given = {**self.authorization, **(headers or {})}
+        return requests.request(method, url, headers=given, timeout=TIMEOUT_SECONDS, **options)
 
     def write(self, url: str, content: str, role: str = "user", **headers: str) -> dict[str, Any]:
         """Appends a message. Raises requests.HTTPError where it is refused."""
-        body = {"role": role, "content": content}
-        answer = requests.post(url, json=body, headers=headers, timeout=TIMEOUT_SECONDS)
+        answer = self.api("POST", url, json={"role": role, "content": content}, headers=headers)
         answer.raise_for_status()
         return dict(answer.json())
 
     def contents(self, url: str) -> list[str]:
         """What the newest page of a chat says. Raises requests.HTTPError where it cannot be read."""
-        answer = requests.get(url, timeout=TIMEOUT_SECONDS)
+        answer = self.api("GET", url)
         answer.raise_for_status()
         return [message["content"] for message in answer.json()["messages"]]

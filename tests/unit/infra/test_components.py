@@ -128,7 +128,7 @@ def test_contents_of_secrets_are_kept_encrypted(recording: Recording) -> None:
         assert isinstance(secret.inputs["data"], Secret), name
         assert "data" in secret.secret_outputs, name
     passwords = recording.of("pulumi-python:dynamic:Resource")
-    assert len(passwords) == 7
+    assert len(passwords) == 8
     assert all("value" in password.secret_outputs for password in passwords.values())
 
 

@@ -85,6 +85,16 @@ def test_the_application_can_do_its_work(app: redis.Redis) -> None:
     assert app.set("pidea:x", "2", nx=True, get=True, ex=60) == b"1"
     assert app.get("pidea:x") == b"1"
     assert app.mget("pidea:x", "pidea:none") == [b"1", None]
+    with app.pubsub() as messages, app.pipeline(transaction=True) as both:
+        messages.subscribe("pidea:invalidations")
+        assert messages.get_message(timeout=5) is not None
+        both.set("pidea:x", "2", ex=60).publish("pidea:invalidations", "who what")
+        assert both.execute() == [True, 1]
+        heard = messages.get_message(timeout=5)
+        assert heard is not None
+        assert heard["data"] == b"who what"
+        messages.unsubscribe()
+    assert app.delete("pidea:x") == 1
 
 
 @pytest.mark.parametrize(
@@ -102,10 +112,11 @@ def test_the_application_can_do_its_work(app: redis.Redis) -> None:
         "MONITOR",
         "SHUTDOWN NOSAVE",
         "ACL SETUSER app +@all",
-        "DEL pidea:x",
         "XADD pidea:s * a b",
         "EVAL return(1) 0",
-        "PUBLISH pidea:c x",
+        "DEL other:x",
+        "PUBLISH other:c x",
+        "PSUBSCRIBE pidea:*",
         "GET other:x",
         "SET other:x 1",
         "MGET pidea:x other:x",

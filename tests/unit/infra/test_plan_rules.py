@@ -108,10 +108,11 @@ def test_users_are_unprivileged_and_own_their_secrets(plan: DeploymentPlan) -> N
 
 
 def test_a_volume_belongs_to_one_service_that_is_replaced_in_place(plan: DeploymentPlan) -> None:
+    # The application's is a cache in a format that several processes may use at once.
     owners = [mount.volume for service in plan.services for mount in service.volumes]
     assert sorted(owners) == sorted(volume.name for volume in plan.volumes)
     for service in plan.services:
-        if service.volumes:
+        if service.volumes and service.name != names.APP:
             assert (service.replicas, service.update.order) == (1, "stop-first"), service.name
 
 
