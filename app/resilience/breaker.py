@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from app.errors import BreakerOpenError
+from app.errors import BreakerOpenError, DeadlineExceededError
 from app.events import BreakerChanged, BreakerState, Listener
 
 T = TypeVar("T")
@@ -63,7 +63,8 @@ class CircuitBreaker:
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Run `operation` or raise BreakerOpenError at once. Its exceptions pass through.
 
-        Those of the types `failures` count as failures; any other is an answer like a result.
+        Those of the types `failures` count as failures; DeadlineExceededError and cancellation count as nothing; any
+        other is an answer like a result.
         """
         era = self._admit()
         self._calls += 1
@@ -75,14 +76,13 @@ class CircuitBreaker:
                 self._counted_calls = self._calls
                 self._failed()
             raise
-        except Exception:
+        except BaseException as error:
             if era == self._era:
-                self._succeeded()
-            raise
-        except BaseException:
-            # Cancelled by the caller: that says nothing about the dependency. Let the next call probe.
-            if era == self._era:
-                self._probing = False
+                if isinstance(error, Exception) and not isinstance(error, DeadlineExceededError):
+                    self._succeeded()
+                else:
+                    # The caller left, or was in a hurry: that says nothing about the dependency. The next call probes.
+                    self._probing = False
             raise
         if era == self._era:
             self._succeeded()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 from app.errors import BulkheadFullError
 
@@ -23,10 +24,17 @@ class Bulkhead:
         """Calls that wait for a slot."""
         return len(self._waiters)
 
+    def try_acquire(self) -> bool:
+        """Take a slot if one is free now; whether it was."""
+        # Nobody waits while a slot is free: a slot given back goes to who waits.
+        if self.running >= self._max_running:
+            return False
+        self.running += 1
+        return True
+
     async def acquire(self) -> None:
         """Take a slot, or raise BulkheadFullError at once. Every slot taken must be given back with `release`."""
-        if self.running < self._max_running and not self._waiters:
-            self.running += 1
+        if self.try_acquire():
             return
         if len(self._waiters) >= self._max_waiting:
             raise BulkheadFullError(
@@ -41,7 +49,9 @@ class Bulkhead:
                 # Cancelled after the slot had been handed over: hand it on.
                 self.release()
             else:
-                self._waiters.remove(turn)
+                # A release may have passed it by already, between the cancellation and now.
+                with suppress(ValueError):
+                    self._waiters.remove(turn)
             raise
 
     def release(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -14,7 +15,6 @@ from app.errors import (
     CallFailedError,
     CallTimedOutError,
     DeadlineExceededError,
-    DependencyUnavailableError,
 )
 from app.events import DependencyCalled, DependencyRetried, Listener, Outcome
 from app.resilience.breaker import CircuitBreaker
@@ -23,6 +23,9 @@ from app.resilience.retry import MAX_ATTEMPTS, RetryBudget, back_off_seconds
 from app.resilience.timeouts import within
 
 T = TypeVar("T")
+
+# Timers may come this much too early.
+TIMER_SECONDS = 0.002
 
 
 class Dependency:
@@ -75,8 +78,11 @@ class Dependency:
             await asyncio.sleep(pause_seconds)
 
     async def _attempt(self, operation: str, run: Callable[[], Coroutine[Any, Any, T]], limit_seconds: float) -> T:
+        if context.remaining_seconds() <= 0:
+            raise _deadline_exceeded()
         began = time.perf_counter()
-        outcome: Outcome = "failed"
+        # Stays None when the caller leaves: the call did not end, and nobody knows how it would have.
+        outcome: Outcome | None = None
         try:
             result = await self._guarded(run, limit_seconds)
             outcome = "ok"
@@ -87,43 +93,45 @@ class Dependency:
         except (CallTimedOutError, DeadlineExceededError):
             outcome = "timeout"
             raise
-        except DependencyUnavailableError:
+        except CallFailedError:
+            outcome = "failed"
             raise
         except Exception:
             outcome = "ok"
             raise
         finally:
-            self._emit(DependencyCalled(self.name, operation, outcome, time.perf_counter() - began))
+            if outcome is not None:
+                self._emit(DependencyCalled(self.name, operation, outcome, time.perf_counter() - began))
 
     async def _guarded(self, run: Callable[[], Coroutine[Any, Any, T]], limit_seconds: float) -> T:
-        remaining_seconds = context.remaining_seconds()
-        if remaining_seconds <= 0:
-            raise DeadlineExceededError("the request had no time left")
-        limited_by_request = remaining_seconds < limit_seconds
-
         async def limited() -> T:
+            # Looked at only now: the request may have waited for its turn.
+            remaining_seconds = context.remaining_seconds()
             try:
                 return await within(min(remaining_seconds, limit_seconds), run)
             except TimeoutError as error:
-                if limited_by_request:
+                if remaining_seconds < limit_seconds and context.remaining_seconds() <= TIMER_SECONDS:
                     # The client was in a hurry: that says nothing about the dependency.
-                    raise DeadlineExceededError("the time that the client gave the request is over") from error
-                raise CallTimedOutError(self.name, f"{self.name} did not answer within {limit_seconds:g} s") from error
+                    raise _deadline_exceeded() from error
+                raise CallTimedOutError(self.name, f"{self.name} did not answer in time") from error
             except self._failures as error:
                 raise CallFailedError(self.name, f"{self.name} failed: {error or type(error).__name__}") from error
 
-        await self._slot(remaining_seconds)
+        if not self.bulkhead.try_acquire():
+            await self._wait_for_slot()
         try:
             return await (self.breaker.call(limited) if context.variant().breaker else limited())
         finally:
             self.bulkhead.release()
 
-    async def _slot(self, remaining_seconds: float) -> None:
-        if remaining_seconds == float("inf"):
-            await self.bulkhead.acquire()
-            return
+    async def _wait_for_slot(self) -> None:
+        remaining_seconds = context.remaining_seconds()
         try:
-            async with asyncio.timeout(remaining_seconds):
+            async with asyncio.timeout(None if math.isinf(remaining_seconds) else remaining_seconds):
                 await self.bulkhead.acquire()
         except TimeoutError as error:
-            raise DeadlineExceededError("the time that the client gave the request is over") from error
+            raise _deadline_exceeded() from error
+
+
+def _deadline_exceeded() -> DeadlineExceededError:
+    return DeadlineExceededError("the time that the client gave the request is over")

@@ -43,4 +43,4 @@ class RetryBudget:
 
 def back_off_seconds(attempt: int) -> float:
     """How long to wait before attempt 2, 3, …: exponential, and anything between nothing and that ("full jitter")."""
-    return random.uniform(0.0, BASE_SECONDS * 2.0 ** (attempt - 1))  # noqa: S311 - not a secret
+    return random.uniform(0.0, BASE_SECONDS * 2.0 ** (attempt - 2))  # noqa: S311 - not a secret

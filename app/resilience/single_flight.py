@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from app import context
 from app.errors import DeadlineExceededError
 from app.events import DedupRefused, Listener, ReadShared
+from app.resilience.timeouts import has_ended
 
 T = TypeVar("T")
 
@@ -41,7 +42,10 @@ class SingleFlight(Generic[T]):
         return len(self._flights)
 
     async def run(self, key: Hashable, operation: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, bool]:
-        """The result for `key`, and whether it is somebody else's. Raises DeadlineExceededError for a joiner."""
+        """The result for `key`, and whether it is somebody else's.
+
+        Raises what the execution raises, and DeadlineExceededError when the caller's own time is over before that.
+        """
         flight = self._flights.get(key)
         if flight is not None:
             return await self._join(key, flight, operation)
@@ -51,7 +55,10 @@ class SingleFlight(Generic[T]):
         flight = _Flight(asyncio.create_task(self._detached(operation)))
         self._flights[key] = flight
         flight.task.add_done_callback(lambda ended: self._ended(key, ended))
-        return await self._wait(key, flight, None), False
+        try:
+            return await self._wait(key, flight, context.remaining_seconds()), False
+        except _WaitedTooLongError:
+            raise _deadline_exceeded() from None
 
     async def _join(
         self, key: Hashable, flight: _Flight[T], operation: Callable[[], Coroutine[Any, Any, T]]
@@ -63,18 +70,16 @@ class SingleFlight(Generic[T]):
             return await self._wait(key, flight, limit_seconds), True
         except _WaitedTooLongError:
             if remaining_seconds <= self._timeout_seconds:
-                raise DeadlineExceededError("the time that the client gave the request is over") from None
+                raise _deadline_exceeded() from None
         self._emit(DedupRefused("timeout"))
         return await operation(), False
 
-    async def _wait(self, key: Hashable, flight: _Flight[T], limit_seconds: float | None) -> T:
+    async def _wait(self, key: Hashable, flight: _Flight[T], limit_seconds: float) -> T:
         flight.waiters += 1
         try:
-            if not flight.task.done():
-                # Unlike awaiting the task itself, this is not cancelled with the task, nor cancels it.
-                done, _ = await asyncio.wait((flight.task,), timeout=limit_seconds)
-                if not done:
-                    raise _WaitedTooLongError
+            # Unlike awaiting the task itself, this does not cancel it with the caller.
+            if not await has_ended(flight.task, limit_seconds):
+                raise _WaitedTooLongError
             return flight.task.result()
         finally:
             flight.waiters -= 1
@@ -98,6 +103,10 @@ class SingleFlight(Generic[T]):
         flight = self._flights.get(key)
         if flight is not None and flight.task is task:
             del self._flights[key]
+
+
+def _deadline_exceeded() -> DeadlineExceededError:
+    return DeadlineExceededError("the time that the client gave the request is over")
 
 
 class _WaitedTooLongError(Exception):

@@ -34,7 +34,7 @@ class Admission:
         if scope["type"] != "http" or is_housekeeping(scope):
             await self._app(scope, receive, send)
             return
-        if self._in_flight >= self._limit():
+        if self._is_full():
             self._emit(RequestShed("overload"))
             await ProblemResponse(503, DETAIL, retry_after())(scope, receive, send)
             return
@@ -44,6 +44,7 @@ class Admission:
         finally:
             self._in_flight -= 1
 
-    def _limit(self) -> float:
-        overloaded = self._lag_seconds() > OVERLOADED_LAG_SECONDS
-        return self._max_in_flight * OVERLOADED_PART if overloaded else self._max_in_flight
+    def _is_full(self) -> bool:
+        if self._in_flight < self._max_in_flight * OVERLOADED_PART:
+            return False
+        return self._in_flight >= self._max_in_flight or self._lag_seconds() > OVERLOADED_LAG_SECONDS

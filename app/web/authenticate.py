@@ -11,6 +11,7 @@ from app.web.problems import ProblemResponse
 from app.web.rate_limit import Limiter, too_many
 
 OPEN_PATHS = ("/api/health", "/api/health/live", "/api/health/ready", "/api/status", "/api/openapi.json")
+SCHEME = b"bearer "
 MAX_TOKEN_BYTES = 512
 # Wrong tokens from one address: plenty for a client with an old token, nothing for one that guesses.
 FAILURES_PER_SECOND = 10.0
@@ -33,7 +34,7 @@ class Authenticate:
             await self._app(scope, receive, send)
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        name = self._name(given[0]) if len(given) == 1 else None
+        name = self._name(given[0]) if len(given) == 1 and _is_bearer(given[0]) else None
         if name is None:
             await self._refusal(scope, given)(scope, receive, send)
             return
@@ -41,22 +42,24 @@ class Authenticate:
         await self._app(scope, receive, send)
 
     def _name(self, header: bytes) -> str | None:
-        scheme, _, token = header.partition(b" ")
-        if scheme.lower() != b"bearer" or len(token) > MAX_TOKEN_BYTES:
-            return None
-        return self._clients.name_of(token.strip().decode("ascii", "surrogateescape"))
+        token = header[len(SCHEME) :].strip()
+        return None if len(token) > MAX_TOKEN_BYTES else self._clients.name_of(token.decode("ascii", "surrogateescape"))
 
     def _refusal(self, scope: Scope, given: list[bytes]) -> ProblemResponse:
         if len(given) > 1:
             return ProblemResponse(400, "There must be one Authorization header only.")
-        if not given:
+        if not given or not _is_bearer(given[0]):
             return ProblemResponse(401, MISSING, {"WWW-Authenticate": 'Bearer realm="pidea"'})
         client = scope.get("client")
         wait_seconds = self._failures.wait_seconds(str(client[0]) if client else "")
         if wait_seconds:
             self._emit(RequestShed("authentication"))
-            return too_many(wait_seconds, "Too many wrong tokens came from this address.")
+            return too_many(self._failures, wait_seconds, "Too many wrong tokens came from this address.")
         return ProblemResponse(401, WRONG, {"WWW-Authenticate": 'Bearer realm="pidea", error="invalid_token"'})
+
+
+def _is_bearer(header: bytes) -> bool:
+    return header[: len(SCHEME)].lower() == SCHEME
 
 
 def _is_protected(scope: Scope) -> bool:

@@ -33,12 +33,12 @@ class BodyLimit:
         if len(lengths) > 1 or (lengths and ("transfer-encoding" in headers or not DECIMAL.fullmatch(lengths[0]))):
             await ProblemResponse(400, AMBIGUOUS, {"Connection": "close"})(scope, receive, send)
             return
-        announced = lengths[0] if lengths else "0"
+        announced_bytes = int(lengths[0]) if lengths else 0
         received_bytes = 0
 
         async def counted() -> Message:
             nonlocal received_bytes
-            if int(announced) > MAX_BODY_BYTES:
+            if announced_bytes > MAX_BODY_BYTES:
                 raise _too_large()
             message = await receive()
             received_bytes += len(message.get("body", b""))

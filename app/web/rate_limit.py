@@ -23,15 +23,21 @@ class Limiter:
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval_seconds = 1.0 / per_second
+        self._burst_seconds = max(BURST_SECONDS, self._interval_seconds)
         self._clock = clock
         # When each client's allowance would be whole again.
         self._whole_at: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def burst(self) -> int:
+        """Requests that are within the limit after a quiet time."""
+        return int(self._burst_seconds / self._interval_seconds + 1e-9)
 
     def wait_seconds(self, name: str) -> float:
         """0 when one more request is within the limit, and it is counted; else how long to wait for that."""
         now = self._clock()
         whole_at = max(self._whole_at.get(name, now), now) + self._interval_seconds
-        wait_seconds = whole_at - now - max(BURST_SECONDS, self._interval_seconds)
+        wait_seconds = whole_at - now - self._burst_seconds
         if wait_seconds > 1e-9:
             return wait_seconds
         self._whole_at[name] = whole_at
@@ -42,9 +48,16 @@ class Limiter:
         return 0.0
 
 
-def too_many(wait_seconds: float, detail: str) -> ProblemResponse:
+def too_many(limiter: Limiter, wait_seconds: float, detail: str) -> ProblemResponse:
     """429 that says when to come back."""
-    return ProblemResponse(429, detail, {"Retry-After": str(max(1, math.ceil(wait_seconds)))})
+    seconds = str(max(1, math.ceil(wait_seconds)))
+    headers = {
+        "Retry-After": seconds,
+        "RateLimit-Limit": str(limiter.burst),
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": seconds,
+    }
+    return ProblemResponse(429, detail, headers)
 
 
 class RateLimit:
@@ -66,6 +79,6 @@ class RateLimit:
         if wait_seconds:
             self._emit(RequestShed("rate_limit"))
             detail = f"This client may send {self._per_second:g} requests a second."
-            await too_many(wait_seconds, detail)(scope, receive, send)
+            await too_many(self._limiter, wait_seconds, detail)(scope, receive, send)
             return
         await self._app(scope, receive, send)

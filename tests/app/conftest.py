@@ -119,6 +119,8 @@ def bench_with(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[[
                 "API_CLIENTS_FILE": str(clients_file(tmp_path)),
                 "RATE_LIMIT_PER_SECOND": "0",
                 "L3_FOLDER": str(tmp_path / "l3"),
+                # Off, so that a test sees what Redis does; tests of L1 switch it on.
+                "L1_TTL_MILLISECONDS": "0",
                 "REDIS_HOST": "127.0.0.1",
                 "REDIS_PORT": str(redis_server.port),
                 "REDIS_USERNAME": "app",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.app.conftest import Workbench
@@ -23,18 +23,24 @@ def contents(backend: Backend, path: str) -> tuple[str, list[str]]:
     return answer.headers["x-cache"], [message["content"] for message in answer.json()["messages"]]
 
 
+def cache_errors(backend: Backend) -> float:
+    """Operations in Redis that failed."""
+    lines = backend.client.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("pidea_cache_errors_total{"))
+
+
 def test_redis_killed_and_back(bench: Workbench, redis_server: RedisServer) -> None:
     backend = bench.ready()
-    path = f"/api/chats/{uuid4()}/messages"
+    path = backend.new_chat()
     backend.client.post(path, json={"role": "user", "content": "before"})
-    eventually(lambda: contents(backend, path) == ("hit", ["before"]), "the page is in Redis")
+    eventually(lambda: contents(backend, path) == ("l2", ["before"]), "the page is in Redis")
 
     redis_server.stop()
     for _ in range(6):
-        assert contents(backend, path) == ("bypass", ["before"])
+        assert contents(backend, path) == ("origin", ["before"])
     assert backend.client.post(path, json={"role": "user", "content": "meanwhile"}).status_code == 201
-    assert contents(backend, path) == ("bypass", ["before", "meanwhile"])
-    assert backend.metric("pidea_cache_errors_total") >= 5
+    assert contents(backend, path) == ("origin", ["before", "meanwhile"])
+    assert cache_errors(backend) >= 5
     answer = eventually(
         lambda: (
             (answer := backend.client.get("/api/health")).json()["services"]["redis"]["status"] == "down" and answer
@@ -48,13 +54,13 @@ def test_redis_killed_and_back(bench: Workbench, redis_server: RedisServer) -> N
 
     redis_server.start()
     eventually(lambda: backend.metric(BREAKER) == 0, "the breaker closes without user traffic")
-    eventually(lambda: contents(backend, path) == ("hit", ["before", "meanwhile"]), "the cache is used again")
+    eventually(lambda: contents(backend, path) == ("l2", ["before", "meanwhile"]), "the cache is used again")
     eventually(lambda: backend.client.get("/api/health").json()["status"] == "up", "the report is up again")
 
 
 def test_breaker_opens_and_stays_open(bench: Workbench, redis_server: RedisServer) -> None:
     backend = bench.ready(BREAKER_OPEN_SECONDS="3600")
-    path = f"/api/chats/{uuid4()}/messages"
+    path = backend.new_chat()
     assert backend.metric(BREAKER) == 0
     redis_server.stop()
     for _ in range(4):
@@ -62,64 +68,133 @@ def test_breaker_opens_and_stays_open(bench: Workbench, redis_server: RedisServe
     assert backend.metric(BREAKER) == 0
     contents(backend, path)
     assert backend.metric(BREAKER) == 2
-    errors = backend.metric("pidea_cache_errors_total")
+    errors = cache_errors(backend)
     redis_server.start()
-    assert contents(backend, path)[0] == "bypass"
-    assert backend.metric("pidea_cache_errors_total") == errors
+    assert contents(backend, path)[0] == "origin"
+    assert cache_errors(backend) == errors
     health = backend.client.get("/api/health").json()["services"]["circuitBreaker"]
-    assert health == {"status": "degraded", "dependencies": {"redis": "open"}}
+    assert health == {"status": "degraded", "dependencies": {"postgres": "closed", "redis": "open"}}
     assert any(line.get("state") == "open" for line in backend.log_lines())
 
 
 def test_an_append_while_redis_hangs_is_never_lost_from_view(bench: Workbench, redis_server: RedisServer) -> None:
     # Redis keeps the old page and its token all the while: only the repeated invalidation removes it.
     backend = bench.ready(REDIS_TIMEOUT_SECONDS="0.2")
-    path = f"/api/chats/{uuid4()}/messages"
+    path = backend.new_chat()
     backend.client.post(path, json={"role": "user", "content": "one"})
-    eventually(lambda: contents(backend, path) == ("hit", ["one"]), "the page is in Redis")
+    eventually(lambda: contents(backend, path) == ("l2", ["one"]), "the page is in Redis")
 
     redis_server.process.send_signal(signal.SIGSTOP)
     assert backend.client.post(path, json={"role": "user", "content": "two"}).status_code == 201
-    assert contents(backend, path) == ("bypass", ["one", "two"])
+    assert contents(backend, path) == ("origin", ["one", "two"])
     redis_server.process.send_signal(signal.SIGCONT)
 
     def hit_again() -> bool:
         cache, messages = contents(backend, path)
         assert messages == ["one", "two"]
-        return cache == "hit"
+        return cache == "l2"
 
     eventually(hit_again, "the page is served from Redis again")
 
 
 def test_a_backend_starts_without_redis(bench: Workbench) -> None:
     backend = bench.ready(REDIS_PORT=str(free_port()))
-    path = f"/api/chats/{uuid4()}/messages"
+    path = backend.new_chat()
     backend.client.post(path, json={"role": "user", "content": "one"})
-    assert contents(backend, path) == ("bypass", ["one"])
+    assert contents(backend, path) == ("origin", ["one"])
 
 
 def test_wrong_redis_password_only_costs_the_cache(bench: Workbench) -> None:
     backend = bench.ready(REDIS_USERNAME="nobody")
-    assert contents(backend, f"/api/chats/{uuid4()}/messages") == ("bypass", [])
+    assert contents(backend, backend.new_chat()) == ("origin", [])
     assert backend.client.get("/api/health").json()["services"]["redis"]["status"] == "down"
 
 
 def test_postgres_down_and_back(bench_with: Callable[[Postgres], Workbench], own_postgres: Postgres) -> None:
-    backend = bench_with(own_postgres).ready()
-    path = f"/api/chats/{uuid4()}/messages"
+    # A short L2, so that the test need not wait for L3 to be asked.
+    backend = bench_with(own_postgres).ready(L2_TTL_SECONDS="1", BREAKER_OPEN_SECONDS="1")
+    known, other = backend.new_chat(), backend.new_chat()
+    backend.client.post(known, json={"role": "user", "content": "kept"})
+    assert contents(backend, known)[1] == ["kept"]
     assert backend.client.get("/api/health").status_code == 200
+    eventually(lambda: backend.metric("pidea_cache_l3_queued") == 0, "the page is on disk")
     own_postgres.stop()
     try:
-        answer = backend.client.post(path, json={"role": "user", "content": "lost"})
+        answer = backend.client.post(other, json={"role": "user", "content": "lost"})
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert int(answer.headers["retry-after"]) > 0
+
+        def stale() -> httpx.Response | None:
+            read = backend.client.get(known)
+            assert read.status_code == 200, "what the cache has is served all the time"
+            return read if read.headers["x-cache"] == "l3" else None
+
+        last_resort = eventually(stale, "the page comes from the disk")
+        assert last_resort.headers["warning"] == '110 - "Response is Stale"'
+        assert [message["content"] for message in last_resort.json()["messages"]] == ["kept"]
+        assert backend.client.get(other).status_code == 503, "what no tier has cannot be served"
+
         eventually(lambda: backend.client.get("/api/health").status_code == 503, "the health report is 503")
         report = backend.client.get("/api/health").json()
         assert (report["status"], report["services"]["postgres"]["status"]) == ("down", "down")
-        assert backend.client.get("/api/health/ready").status_code == 503
+        assert backend.client.get("/api/health/ready").status_code == 200, "the edge would take it out of service"
         assert backend.client.get("/api/health/live").status_code == 200
     finally:
         own_postgres.start()
-    eventually(lambda: backend.client.get("/api/health/ready").status_code == 200, "the backend is ready again")
-    assert backend.client.post(path, json={"role": "user", "content": "kept"}).status_code == 201
-    assert contents(backend, path)[1] == ["kept"]
+    eventually(
+        lambda: backend.client.post(other, json={"role": "user", "content": "again"}).status_code == 201,
+        "writes work again",
+    )
+    eventually(lambda: contents(backend, known)[0] in ("origin", "l2"), "reads are fresh again")
+
+
+def test_l3_survives_a_restart_of_everything_but_the_disk(
+    bench_with: Callable[[Postgres], Workbench], own_postgres: Postgres, redis_server: RedisServer
+) -> None:
+    bench = bench_with(own_postgres)
+    first = bench.ready()
+    path = first.new_chat()
+    first.client.post(path, json={"role": "user", "content": "kept"})
+    assert contents(first, path)[1] == ["kept"]
+    second = bench.ready()
+    first.terminate()
+    assert first.wait() == 0, "what was queued for the disk is written at the end"
+    redis_server.stop()
+    redis_server.start()
+    own_postgres.stop()
+    try:
+        assert contents(second, path) == ("l3", ["kept"])
+    finally:
+        own_postgres.start()
+
+
+def test_a_slow_postgres_is_given_up_in_time(bench: Workbench, postgres: Postgres) -> None:
+    backend = bench.ready()
+    path = backend.new_chat()
+    holder = postgres.hold("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE", bench.database)
+    try:
+        answer = backend.client.get(path, headers={"x-request-timeout-ms": "300"})
+        assert (answer.status_code, answer.json()["status"]) == (504, 504)
+        write = backend.client.post(
+            path, json={"role": "user", "content": "x"}, headers={"x-request-timeout-ms": "300"}
+        )
+        assert write.status_code == 504
+    finally:
+        holder.communicate("COMMIT;\n", timeout=30)
+    assert contents(backend, path)[1] == [], "what was given up was not done"
+    # The client's hurry says nothing about PostgreSQL.
+    assert backend.metric('pidea_circuit_breaker_state{dependency="postgres"}') == 0
+
+
+def test_flapping_redis_never_fails_a_request(bench: Workbench, redis_server: RedisServer) -> None:
+    backend = bench.ready(REDIS_TIMEOUT_SECONDS="0.3", BREAKER_OPEN_SECONDS="0.2")
+    path = backend.new_chat()
+    expected = []
+    for round_number in range(4):
+        for number in range(3):
+            expected.append(f"{round_number}.{number}")
+            written = backend.client.post(path, json={"role": "user", "content": expected[-1]})
+            assert written.status_code == 201
+            assert contents(backend, path)[1] == expected
+        (redis_server.stop if round_number % 2 == 0 else redis_server.start)()
+    eventually(lambda: contents(backend, path) == ("l2", expected), "the cache is used again")

@@ -14,11 +14,13 @@ from app.settings import Settings
 def environment(tmp_path: Path) -> dict[str, str]:
     """The least that a backend needs."""
     (tmp_path / "password").write_text("s3cret\n")
+    (tmp_path / "clients").write_text(f"ide {'0' * 64}\n")
     return {
         "DATABASE_HOST": "postgres",
         "DATABASE_NAME": "pidea",
         "DATABASE_USER": "app",
         "DATABASE_PASSWORD_FILE": str(tmp_path / "password"),
+        "API_CLIENTS_FILE": str(tmp_path / "clients"),
         "REDIS_HOST": "redis",
         "REDIS_PASSWORD_FILE": str(tmp_path / "password"),
     }
@@ -34,7 +36,7 @@ def problems(environment: dict[str, str]) -> tuple[str, ...]:
 def test_defaults_and_secrets(environment: dict[str, str]) -> None:
     settings = Settings.from_environment({**environment, "LOG_LEVEL": "", "PATH": "/bin"})
     assert (settings.port, settings.drain_seconds, settings.log_level) == (8080, 5.0, "INFO")
-    assert (settings.cache_ttl_seconds, settings.redis_timeout_seconds) == (300, 0.1)
+    assert (settings.l2_ttl_seconds, settings.redis_timeout_seconds) == (300, 0.1)
     assert (settings.breaker_failure_threshold, settings.breaker_open_seconds) == (5, 60.0)
     assert settings.database_password.get_secret_value() == "s3cret"
     assert settings.otel_exporter_otlp_endpoint is None

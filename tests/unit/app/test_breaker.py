@@ -8,7 +8,13 @@ import pytest
 
 from app.errors import BreakerOpenError
 from app.events import BreakerChanged, BreakerState, Event
+from app.resilience import breaker
 from app.resilience.breaker import CircuitBreaker
+
+
+@pytest.fixture(autouse=True)
+def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "JITTER", 0.0)
 
 
 class Rig:
