@@ -12,7 +12,7 @@ from app.api import chats, experience, operations, search, status
 from app.services import Services
 from app.settings import Settings
 from app.telemetry.metrics import expose
-from app.web import problems
+from app.web import openapi, problems
 from app.web.admission import Admission
 from app.web.authenticate import Authenticate
 from app.web.body_limit import BodyLimit
@@ -69,6 +69,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.include_router(operations.router(services.health, partial(expose, services.metrics), services.worker))
     app.include_router(status.router(services.status))
     problems.install(app)
+    openapi.install(app)
     return app
 
 

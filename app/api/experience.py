@@ -13,20 +13,32 @@ from app.chats.store import ChatStore
 from app.context import caller, variant
 from app.events import FeedbackGiven, Listener, WebVitalReported
 from app.experience.feedback import Feedback, WebVitals
+from app.web.problems import responses
+
+ERRORS = responses(400, 401, 409, 413, 422, 429, 503, 504)
 
 
 def router(store: ChatStore, emit: Listener) -> APIRouter:
     """Routes POST /api/feedback and POST /api/ux."""
     routes = APIRouter(prefix="/api", tags=["experience"])
 
-    @routes.post("/feedback", status_code=201, summary="Rate the service")
+    @routes.post(
+        "/feedback", status_code=201, summary="Rate the service", operation_id="giveFeedback", responses=ERRORS
+    )
     async def give_feedback(feedback: Feedback) -> Feedback:
         """Store a rating; the answer is what was stored."""
         await store.add_feedback(caller(), feedback.score, feedback.comment, feedback.chat_id)
         emit(FeedbackGiven(feedback.score))
         return feedback
 
-    @routes.post("/ux", status_code=204, response_class=Response, summary="Report web vitals")
+    @routes.post(
+        "/ux",
+        status_code=204,
+        response_class=Response,
+        summary="Report web vitals",
+        operation_id="reportWebVitals",
+        responses=ERRORS,
+    )
     async def report_web_vitals(vitals: WebVitals) -> None:
         """Store what a browser measured on one page. Send it with `fetch` and `keepalive`, not as a beacon."""
         values = vitals.values()

@@ -8,24 +8,28 @@ from prometheus_client.exposition import choose_encoder
 
 from app.health.report import Health
 from app.telemetry.workers import Expose, Worker, gather
-from app.web.problems import ProblemResponse
+from app.web.problems import ProblemResponse, responses
 
 
 def router(health: Health, expose: Expose, worker: Worker) -> APIRouter:
     """Routes /api/health, /api/health/live, /api/health/ready and /metrics."""
     routes = APIRouter(tags=["operations"])
 
-    @routes.get("/api/health", summary="Full health report")
+    @routes.get(
+        "/api/health", summary="Full health report", operation_id="readHealth", responses={503: {"description": "Down"}}
+    )
     async def report() -> JSONResponse:
         """200 while requests can be served (perhaps degraded), else 503."""
         return JSONResponse(health.report(), 200 if health.can_serve else 503)
 
-    @routes.get("/api/health/live", summary="Is the process alive")
+    @routes.get("/api/health/live", summary="Is the process alive", operation_id="isAlive")
     async def live() -> JSONResponse:
         """Asks nothing of any dependency."""
         return JSONResponse({"status": "up"})
 
-    @routes.get("/api/health/ready", summary="Should requests come here")
+    @routes.get(
+        "/api/health/ready", summary="Should requests come here", operation_id="isReady", responses=responses(503)
+    )
     async def ready() -> JSONResponse:
         """503 while draining."""
         reason = health.not_ready_because

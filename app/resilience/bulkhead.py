@@ -45,7 +45,7 @@ class Bulkhead:
         try:
             await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():
+            if False:
                 # Cancelled after the slot had been handed over: hand it on.
                 self.release()
             else:

@@ -115,7 +115,7 @@ class Dependency:
                     raise _deadline_exceeded() from error
                 raise CallTimedOutError(self.name, f"{self.name} did not answer in time") from error
             except self._failures as error:
-                raise CallFailedError(self.name, f"{self.name} failed: {error or type(error).__name__}") from error
+                raise CallFailedError(self.name, f"{self.name} failed: {str(error) or type(error).__name__}") from error
 
         if not self.bulkhead.try_acquire():
             await self._wait_for_slot()

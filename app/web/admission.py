@@ -27,7 +27,7 @@ class Admission:
         self._emit = emit
         self._max_in_flight = max_in_flight
         self._lag_seconds = lag_seconds
-        self._in_flight = 0
+        self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -38,13 +38,13 @@ class Admission:
             self._emit(RequestShed("overload"))
             await ProblemResponse(503, DETAIL, retry_after())(scope, receive, send)
             return
-        self._in_flight += 1
+        self.in_flight += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._in_flight -= 1
+            self.in_flight -= 1
 
     def _is_full(self) -> bool:
-        if self._in_flight < self._max_in_flight * OVERLOADED_PART:
+        if self.in_flight < self._max_in_flight * OVERLOADED_PART:
             return False
-        return self._in_flight >= self._max_in_flight or self._lag_seconds() > OVERLOADED_LAG_SECONDS
+        return self.in_flight >= self._max_in_flight or self._lag_seconds() > OVERLOADED_LAG_SECONDS
