@@ -1,6 +1,6 @@
 """How an entry is written down: in Redis and on disk, for this release and for the ones that run beside it.
 
-    magic (1) │ version (1) │ flags (1) │ CRC-32 of the rest (4) │ stored_at (8) │ load_seconds (8) │ body
+    magic (1) │ version (1) │ flags (1) │ CRC-32 of all but itself (4) │ stored_at (8) │ load_seconds (8) │ body
 
 Whatever does not read as exactly that is no entry: a rolling update mixes versions, and disks lie.
 """
@@ -36,7 +36,7 @@ def encode(entry: Entry, compress_above_bytes: int) -> bytes:
             flags |= COMPRESSED
             body = packed
     rest = _times.pack(entry.stored_at, entry.load_seconds) + body
-    return _head.pack(MAGIC, FORMAT_VERSION, flags, zlib.crc32(rest)) + rest
+    return _head.pack(MAGIC, FORMAT_VERSION, flags, _checksum(flags, rest)) + rest
 
 
 def decode(data: bytes) -> Entry | None:
@@ -46,7 +46,7 @@ def decode(data: bytes) -> Entry | None:
     magic, version, flags, checksum = _head.unpack_from(data)
     if magic != MAGIC or version != FORMAT_VERSION or flags & ~(ABSENT | COMPRESSED):
         return None
-    if zlib.crc32(memoryview(data)[_head.size :]) != checksum:
+    if _checksum(flags, memoryview(data)[_head.size :]) != checksum:
         return None
     stored_at, load_seconds = _times.unpack_from(data, _head.size)
     if flags & ABSENT:
@@ -58,6 +58,10 @@ def decode(data: bytes) -> Entry | None:
             return None
         body = unpacked
     return Entry(body, stored_at, load_seconds)
+
+
+def _checksum(flags: int, rest: bytes | memoryview) -> int:
+    return zlib.crc32(rest, flags)
 
 
 def _unpack(packed: bytes) -> bytes | None:

@@ -45,7 +45,7 @@ class Bulkhead:
         try:
             await turn
         except BaseException:
-            if False:
+            if turn.done() and not turn.cancelled():
                 # Cancelled after the slot had been handed over: hand it on.
                 self.release()
             else:
