@@ -72,7 +72,7 @@ class CircuitBreaker:
         try:
             result = await operation()
         except self._failure_types:
-            if era == self._era :
+            if era == self._era and number > self._counted_calls:
                 self._counted_calls = self._calls
                 self._failed()
             raise

@@ -45,10 +45,12 @@ class Slow(MemoryTier):
     """The tier that replicas share, with a network in between: every operation takes some turns of the loop."""
 
     turns = 0
+    # An invalidation may take longer than a lookup that overtakes it.
+    more_turns_for_writes = 0
     away = False
 
-    async def _travel(self) -> None:
-        for _ in range(self.turns):
+    async def _travel(self, more: int = 0) -> None:
+        for _ in range(self.turns + more):
             await asyncio.sleep(0)
 
     async def lookup(self, key: Key) -> Lookup:
@@ -62,7 +64,7 @@ class Slow(MemoryTier):
         return not self.away and await super().store(key, version, entry, ttl_seconds)
 
     async def invalidate(self, group: str) -> None:
-        await self._travel()
+        await self._travel(self.more_turns_for_writes)
         await super().invalidate(group)
         await self._travel()
 
@@ -212,6 +214,43 @@ def test_without_l1_a_read_sees_every_write_that_returned_before_it_anywhere(
         await asyncio.gather(*tasks)
 
     play(scenario, replicas=3)
+
+
+def test_a_read_during_an_invalidation_does_not_bring_the_old_entry_back() -> None:
+    async def scenario(world: World) -> None:
+        await world.read()
+        await world.settle()
+        world.shared.more_turns_for_writes = 20
+        writing = asyncio.create_task(world.write())
+        await asyncio.sleep(0)
+        # L1 has dropped the entry, the shared tier still has it.
+        reading = asyncio.create_task(world.read())
+        await asyncio.gather(writing, reading)
+        assert (await world.read()).body == b"1"
+
+    play(scenario)
+
+
+def test_a_read_does_not_join_one_that_began_before_a_write() -> None:
+    async def scenario(world: World) -> None:
+        gate = asyncio.Event()
+
+        async def slow() -> bytes | None:
+            value = b"%d" % world.value
+            await gate.wait()
+            return value
+
+        early = asyncio.create_task(world.caches[0].read(KEY, slow))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await world.write()
+        late = asyncio.create_task(world.read())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gate.set()
+        assert ((await early).body, (await late).body) == (b"0", b"1")
+
+    play(scenario)
 
 
 def test_a_message_of_another_replica_ends_what_l1_has() -> None:
