@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from app.events import BreakerChanged, BreakerState, CacheLookedUp, RequestFinished, RequestStarted
+from app.events import (
+    BreakerChanged,
+    BreakerState,
+    FeedbackGiven,
+    ReadServed,
+    RequestFinished,
+    RequestShed,
+    RequestStarted,
+)
 from app.telemetry.metrics import Metrics
 from infra.plan import observability
 from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, load, rules
@@ -117,13 +125,14 @@ def test_every_runbook_belongs_to_an_alert() -> None:
 
 def application_metrics() -> dict[str, set[str]]:
     """The application's samples and their labels, from its own registry after one of every event."""
-    metrics = Metrics("1", "r")
+    metrics = Metrics("1", "r", apdex_threshold_seconds=0.1)
     metrics.watch_breaker("redis")
     for event in (
         RequestStarted(),
-        RequestFinished("GET", "/x", "/x", 200, 0.1, "c", None, True),
-        CacheLookedUp(True),
-        CacheLookedUp(False),
+        RequestFinished("GET", "/x", "/x", 200, 0.1, "1.2.3.4", "c", "v", None, True),
+        RequestShed("overload"),
+        ReadServed("l3", shared=False, stale=True),
+        FeedbackGiven(5),
         BreakerChanged("redis", BreakerState.OPEN),
     ):
         metrics.on_event(event)
@@ -135,7 +144,7 @@ def test_the_applications_metrics_are_its_own() -> None:
     used = {name: labels for rule in rules() for name, labels in rule.metrics.items() if name.startswith("pidea_")}
     assert len(used) >= 4
     for name, labels in used.items():
-        assert name in exported, f"{name} is not exported by app/metrics.py"
+        assert name in exported, f"{name} is not exported by app/telemetry/metrics.py"
         assert labels <= exported[name] | {"job", "instance"}, f"{name} has no label {labels - exported[name]}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -25,7 +27,7 @@ def test_every_operation_keeps_to_its_description(embedded: Backend) -> None:
     document = embedded.client.get("/api/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=f"http://127.0.0.1:{embedded.port}")
-    operations = [operation.ok() for operation in schema.get_all_operations()]
+    operations = [schema[path][method.upper()] for path, methods in document["paths"].items() for method in methods]
     assert len(operations) >= 15
     for operation in operations:
 
@@ -38,7 +40,7 @@ def test_every_operation_keeps_to_its_description(embedded: Backend) -> None:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy())
-        def explore(case: schemathesis.Case) -> None:
+        def explore(case: schemathesis.Case[Any]) -> None:
             headers = {"Authorization": f"Bearer {CLIENTS['tester']}"}
             case.call_and_validate(headers=headers, checks=CHECKS)
 

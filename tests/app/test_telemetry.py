@@ -196,7 +196,7 @@ def test_exemplars_lead_to_the_trace(bench: Workbench, receiver: Receiver) -> No
     backend = bench.ready(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, TRACE_SAMPLING_RATIO="0")
     backend.client.get(backend.new_chat(), headers=SAMPLED)
     openmetrics = backend.client.get("/metrics", headers={"accept": "application/openmetrics-text"}).text
-    families = list(text_string_to_metric_families(openmetrics))
+    families = list(text_string_to_metric_families(openmetrics))  # type: ignore[no-untyped-call]
     assert {family.name for family in families} >= {"pidea_http_request_duration_seconds", "pidea_cache_reads"}
     with_exemplar = [s for f in families for s in f.samples if s.exemplar and s.labels.get("method") == "GET"]
     assert {s.exemplar.labels["trace_id"] for s in with_exemplar if s.exemplar} == {TRACE_ID}

@@ -380,11 +380,11 @@ def test_an_entry_near_its_end_is_loaded_again_behind_the_reader(monkeypatch: py
     async def scenario(world: World) -> None:
         await world.read()
         await world.settle()
-        monkeypatch.setattr(tiered.random, "random", lambda: 0.0)
+        monkeypatch.setattr("random.random", lambda: 0.0)
         assert (await world.read()).source == "l2"
         await world.settle()
         assert world.loads == 1, "young entries are left alone"
-        monkeypatch.setattr(tiered.random, "random", lambda: 0.999_999)
+        monkeypatch.setattr("random.random", lambda: 0.999_999)
         monkeypatch.setattr(tiered, "EARLY_PART", 1.0)
         # The load that made the entry holds its lease for a while, against those who looked before it was stored.
         world.shared._leases.clear()

@@ -85,10 +85,11 @@ def test_the_application_can_do_its_work(app: redis.Redis) -> None:
     assert app.set("pidea:x", "2", nx=True, get=True, ex=60) == b"1"
     assert app.get("pidea:x") == b"1"
     assert app.mget("pidea:x", "pidea:none") == [b"1", None]
-    with app.pubsub() as messages, app.pipeline(transaction=True) as both:
+    with app.pubsub() as messages, app.pipeline(transaction=True) as both:  # type: ignore[no-untyped-call]
         messages.subscribe("pidea:invalidations")
         assert messages.get_message(timeout=5) is not None
-        both.set("pidea:x", "2", ex=60).publish("pidea:invalidations", "who what")
+        both.set("pidea:x", "2", ex=60)
+        both.publish("pidea:invalidations", "who what")
         assert both.execute() == [True, 1]
         heard = messages.get_message(timeout=5)
         assert heard is not None
