@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from app.api import chats, experience, operations, search, status
+from app.api.hot_reads import HotReads
 from app.services import Services
 from app.settings import Settings
 from app.telemetry.metrics import expose
@@ -61,6 +62,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
             Middleware(RateLimit, emit=emit, per_second=settings.rate_limit_per_second),
             Middleware(Deadline, default_seconds=settings.request_timeout_seconds),
             Middleware(BodyLimit),
+            Middleware(HotReads, history=services.history),
         ],
     )
     app.include_router(chats.router(services.history))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +23,7 @@ from app.experience.experiments import Experiment
 from app.web.clients import Clients, read_clients
 
 MIB = 1024 * 1024
+HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 SECRETS = ("DATABASE_PASSWORD", "REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD")
 # Not asked of a developer who runs the service without servers.
 NEEDED_WITH_SERVERS = (
@@ -34,8 +36,8 @@ NEEDED_WITH_SERVERS = (
 
 
 def _plain_http(url: str) -> str:
-    if not url.startswith("http://"):
-        raise ValueError("must start with http:// (traffic stays on the internal network)")
+    if not re.match(r"http://[^/]", url):
+        raise ValueError("must start with http:// and a host (traffic stays on the internal network)")
     return url.rstrip("/")
 
 
@@ -45,7 +47,7 @@ def _by_comma(value: object) -> object:
 
 def _host_and_port(address: str) -> str:
     host, colon, port = address.rpartition(":")
-    if not (host and colon and port.isdecimal() and 1 <= int(port) <= 65535):
+    if not (HOST.fullmatch(host) and colon and port.isdecimal() and 1 <= int(port) <= 65535):
         raise ValueError("must be HOST:PORT addresses, separated by commas")
     return address
 

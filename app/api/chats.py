@@ -53,7 +53,7 @@ def router(history: ChatHistory) -> APIRouter:
     )
     async def chat(chat_id: UUID, request: Request) -> Response:
         """A chat without its messages."""
-        return _cached(await history.chat(caller(), chat_id), request)
+        return cached_response(await history.chat(caller(), chat_id), request.headers.get("if-none-match"))
 
     @routes.patch(
         "/{chat_id}", response_model=Chat, summary="Rename a chat", operation_id="renameChat", responses=WRITE_ERRORS
@@ -88,7 +88,8 @@ def router(history: ChatHistory) -> APIRouter:
         `X-Cache` says where they come from (l1, l2, l3, origin). From l3 they may be out of date, because the database
         is away: `Warning` and `Age` say so.
         """
-        return _cached(await history.messages(caller(), chat_id, limit, cursor), request)
+        cached = await history.messages(caller(), chat_id, limit, cursor)
+        return cached_response(cached, request.headers.get("if-none-match"))
 
     @routes.patch(
         "/{chat_id}/messages/{message_id}", response_model=Message, summary="Edit a message",
@@ -122,7 +123,8 @@ def router(history: ChatHistory) -> APIRouter:
     return routes
 
 
-def _cached(cached: Cached, request: Request) -> Response:
+def cached_response(cached: Cached, if_none_match: str | None) -> Response:
+    """What a cache tier or the origin answered, with where it comes from. Raises NotFoundError."""
     if cached.body is None:
         raise NotFoundError("there is no such chat")
     headers = {"X-Cache": cached.source, "Age": str(int(cached.age_seconds)), "Cache-Control": "private, no-cache"}
@@ -131,7 +133,7 @@ def _cached(cached: Cached, request: Request) -> Response:
     # Not a secret and not a signature: it only has to differ when the page does.
     etag = f'"{zlib.crc32(cached.body):08x}-{len(cached.body):x}"'
     headers["ETag"] = etag
-    if request.headers.get("if-none-match") == etag:
+    if if_none_match == etag:
         return Response(status_code=304, headers=headers)
     return Response(cached.body, media_type=JSON, headers=headers)
 

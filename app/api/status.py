@@ -34,7 +34,7 @@ def router(report: Callable[[], dict[str, Any]]) -> APIRouter:
         """The page, complete without JavaScript."""
         return HTMLResponse(page.render(report()), headers=FRESH)
 
-    @routes.get("/api/status", summary="Figures of the status page")
+    @routes.get("/api/status", summary="Figures of the status page", operation_id="readStatus")
     async def figures() -> JSONResponse:
         """Always 200: it says how the service is, and an orchestrator asks /api/health instead."""
         return JSONResponse(report(), headers=FRESH)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from opentelemetry import trace
 
@@ -18,6 +20,8 @@ access_log = logging.getLogger("app.access")
 events_log = logging.getLogger("app.events")
 
 QUIET_SECONDS = 1.0
+FLUSH_SECONDS = 0.1
+MAX_LINES = 256
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,9 +50,41 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
+class BatchedHandler(logging.StreamHandler[TextIO]):
+    """Writes lines together, at most `FLUSH_SECONDS` late: a system call for each would cost more than the line.
+
+    A warning or worse is written at once, and with it what came before. Outside of an event loop all are.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line for a moment, or write it."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+            if record.levelno >= logging.WARNING or len(self._lines) >= MAX_LINES:
+                self.flush()
+            elif len(self._lines) == 1:
+                asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        except RuntimeError:  # no loop runs
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        with self.lock or nullcontext():
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+
+
 def configure(level: str, **constant: str) -> None:
     """Send every logger of the process to stdout as JSON; `constant` fields are in each line."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = BatchedHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(**constant))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)

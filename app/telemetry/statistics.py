@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -167,4 +168,4 @@ def _percentile(ordered_seconds: list[float], part: float) -> float | None:
     """In milliseconds, by nearest rank."""
     if not ordered_seconds:
         return None
-    return round(1000 * ordered_seconds[min(len(ordered_seconds) - 1, int(part * len(ordered_seconds)))], 3)
+    return round(1000 * ordered_seconds[math.ceil(part * len(ordered_seconds)) - 1], 3)

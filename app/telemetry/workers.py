@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ANSWER_SECONDS = 0.5
-MAX_EXPOSITION_BYTES = 16 * 1024 * 1024
+READ_BYTES = 64 * 1024
 # The name of a sample, its labels in braces if it has any, and the rest: value, exemplar.
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*?)\})?( .*)", re.DOTALL)
+COMMENT = re.compile(r"# \S+ (\S+)")
 END = "# EOF"
 
 Expose = Callable[[str], bytes]
@@ -64,7 +65,9 @@ async def gather(worker: Worker, expose: Expose, accept: str) -> bytes:
         ),
         return_exceptions=True,
     )
-    return merge({index: answer.decode() for index, answer in enumerate(answers) if isinstance(answer, bytes)}).encode()
+    return merge(
+        {index: answer.decode(errors="replace") for index, answer in enumerate(answers) if isinstance(answer, bytes)}
+    ).encode()
 
 
 def merge(expositions: Mapping[int, str]) -> str:
@@ -73,11 +76,11 @@ def merge(expositions: Mapping[int, str]) -> str:
     ended = False
     for index, text in expositions.items():
         family = ""
-        for line in text.splitlines():
+        for line in text.split("\n"):
             if line == END:
                 ended = True
-            elif line.startswith("# "):
-                family = line.split(" ", 3)[2]
+            elif comment := COMMENT.match(line):
+                family = comment[1]
                 comments, _ = families.setdefault(family, ([], []))
                 if line not in comments:
                     comments.append(line)
@@ -99,7 +102,12 @@ async def _ask(path: Path, accept: str) -> bytes:
         try:
             writer.write(accept.encode("latin-1", "replace") + b"\n")
             await writer.drain()
-            return await reader.read(MAX_EXPOSITION_BYTES)
+            parts = []
+            while part := await reader.read(READ_BYTES):
+                parts.append(part)
+            whole_lines, newline, _ = b"".join(parts).rpartition(b"\n")
+            # A worker that ended in the middle leaves half a line, whose number would be a wrong one.
+            return whole_lines + newline
         finally:
             writer.close()
 

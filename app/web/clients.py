@@ -14,6 +14,8 @@ from app.errors import SettingsError
 FILE_VARIABLE = "API_CLIENTS_FILE"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+# What `sha256sum` says where the variable with the token was not set.
+DIGEST_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 DEVELOPER = "developer"
 FORM = "a line is NAME SHA256, the second being the SHA-256 of the token in lower-case hexadecimal digits"
 
@@ -58,6 +60,8 @@ def _parse(path: Path) -> Clients:
         # The line itself is not shown: it may hold a token by mistake.
         if len(fields) != 2 or not NAME.fullmatch(fields[0]) or not DIGEST.fullmatch(fields[1]):
             problems.append(f"{FILE_VARIABLE}: {path}, line {number}: {FORM}")
+        elif fields[1] == DIGEST_OF_NOTHING:
+            problems.append(f"{FILE_VARIABLE}: {path}, line {number}: this is the digest of an empty token")
         elif bytes.fromhex(fields[1]) in names:
             problems.append(f"{FILE_VARIABLE}: {path}, line {number}: another client has the same token")
         else:
@@ -74,10 +78,11 @@ def _developer(folder: Path) -> Clients:
     path = folder / "token"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
+        path.touch(mode=0o600)
         token = path.read_text(encoding="utf-8").strip()
+        if not token:  # also what a start leaves that ended before it wrote the token
+            token = secrets.token_urlsafe(32)
+            path.write_text(token + "\n", encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([f"{path}: cannot keep the developer's token there: {error}"]) from error
     return Clients({hashlib.sha256(token.encode()).digest(): DEVELOPER})

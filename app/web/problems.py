@@ -94,6 +94,14 @@ _ANSWERS: dict[type[Exception], tuple[int, str, Callable[[], dict[str, str]]]] =
 }
 
 
+def answer_to(error: Exception) -> ProblemResponse | None:
+    """The answer to an error of app.errors; None for one that nobody foresaw."""
+    for kind, (status, detail, headers) in _ANSWERS.items():
+        if isinstance(error, kind):
+            return ProblemResponse(status, detail, headers())
+    return None
+
+
 def _answer(
     status: int, detail: str, headers: Callable[[], dict[str, str]]
 ) -> Callable[[Request, Exception], ProblemResponse]:
