@@ -19,8 +19,9 @@ from app.web.authenticate import Authenticate
 from app.web.body_limit import BodyLimit
 from app.web.deadline import Deadline
 from app.web.experiment import AssignVariant
-from app.web.observe import Observe, is_housekeeping
+from app.web.observe import Observe
 from app.web.rate_limit import RateLimit
+from app.web.trace import Trace
 
 DESCRIPTION = "Chat histories of PIDEA. Every error is a problem document (RFC 9457)."
 REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "X-Client-Id", "X-Request-Timeout-Ms"]
@@ -38,17 +39,11 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
         # The built-in documentation pages load scripts from third-party hosts.
         docs_url=None,
         redoc_url=None,
-        # FastAPI's own server span, and nothing else of its telemetry: metrics and logs are ours.
-        telemetry={
-            "tracing": settings.telemetry_enabled,
-            "operation_spans": False,
-            "metrics": False,
-            "logs": False,
-            "auto_configure": False,
-            "exclude": is_housekeeping,
-        },
+        # Its own would make a span of every request, also of those that are not recorded.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # The outermost first. What costs least and refuses most comes early; who asks comes before what they get.
         middleware=[
+            *_trace(settings),
             Middleware(Observe, emit=emit, drain=services.drain),
             Middleware(
                 Admission,
@@ -73,6 +68,13 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     return app
+
+
+def _trace(settings: Settings) -> list[Middleware]:
+    if not settings.telemetry_enabled:
+        return []
+    recorded = settings.otel_exporter_otlp_endpoint is not None
+    return [Middleware(Trace, sampling_ratio=settings.trace_sampling_ratio if recorded else 0.0)]
 
 
 def _cors(origins: tuple[str, ...]) -> list[Middleware]:

@@ -9,7 +9,6 @@ import re
 from types import SimpleNamespace
 from uuid import UUID
 
-from opentelemetry import trace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.chats import DEFAULT_PAGE, cached_response
@@ -43,7 +42,6 @@ class HotReads:
             await self._app(scope, receive, send)
             return
         scope["route"] = ROUTE
-        _name_span()
         limit = int(limited[1]) if limited else DEFAULT_PAGE
         try:
             cached = await self._history.messages(caller(), UUID(path[1]), limit, None)
@@ -61,10 +59,3 @@ def _if_none_match(scope: Scope) -> str | None:
         if name == b"if-none-match":
             return str(value.decode("latin-1"))
     return None
-
-
-def _name_span() -> None:
-    current = trace.get_current_span()
-    if current.is_recording():
-        current.update_name(f"GET {TEMPLATE}")
-        current.set_attribute("http.route", TEMPLATE)

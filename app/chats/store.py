@@ -68,7 +68,7 @@ class ChatStore(Protocol):
     async def write(
         self, work: Callable[[Writer], Awaitable[StoredResponse]], request: IdempotentRequest | None
     ) -> StoredResponse:
-        """Do `work` in one transaction, together with remembering its response under the request's key.
+        """Do `work`, which calls the writer once, and remember its response under the request's key: both or neither.
 
         A key that was used before with the same digest gives the stored response, `replayed`, and does nothing.
         Raises IdempotencyMismatchError for another digest, IdempotencyInFlightError while the first is running, and

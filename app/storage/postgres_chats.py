@@ -117,9 +117,11 @@ class PostgresChats:
     ) -> StoredResponse:
         """See ChatStore."""
 
+        if request is None:
+            with span("write chats", ATTRIBUTES):
+                return await self._database.run_once("write", lambda connection: work(_PostgresWriter(connection)))
+
         async def run(connection: PoolConnectionProxy[asyncpg.Record]) -> StoredResponse:
-            if request is None:
-                return await work(_PostgresWriter(connection))
             known = await self._known(connection, request)
             if known is not None:
                 return known

@@ -19,6 +19,8 @@ from app.events import BreakerChanged, BreakerState, CacheFailed, Event, Request
 access_log = logging.getLogger("app.access")
 events_log = logging.getLogger("app.events")
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
 QUIET_SECONDS = 1.0
 FLUSH_SECONDS = 0.1
 MAX_LINES = 256
@@ -47,7 +49,7 @@ class JsonFormatter(logging.Formatter):
         entry.update(getattr(record, "fields", {}))
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        return _encode(entry)
 
 
 class BatchedHandler(logging.StreamHandler[TextIO]):
@@ -86,6 +88,8 @@ def configure(level: str, **constant: str) -> None:
     """Send every logger of the process to stdout as JSON; `constant` fields are in each line."""
     handler = BatchedHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(**constant))
+    # What logging would find out for every line, and no line shows.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
 

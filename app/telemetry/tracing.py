@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Span
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import Link, Span, SpanKind, TraceState
+from opentelemetry.util.types import Attributes
 
 from app.settings import Settings
 
@@ -20,6 +29,31 @@ SERVICE_NAME = "pidea-backend"
 EXPORT_TIMEOUT_SECONDS = 5.0
 
 _NO_SPAN: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
+
+
+class _Root(Sampler):
+    """Spans without a parent: of a request always, since app.web.trace makes spans only of those it has chosen."""
+
+    def __init__(self, ratio: float) -> None:
+        self._others = TraceIdRatioBased(ratio)
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """See Sampler."""
+        sampler = ALWAYS_ON if kind is SpanKind.SERVER else self._others
+        return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        """See Sampler."""
+        return f"chosen requests, else {self._others.get_description()}"
 
 
 def configure(settings: Settings) -> TracerProvider:
@@ -39,7 +73,7 @@ def configure(settings: Settings) -> TracerProvider:
         # Imported here: a replica without tracing does not pay for the exporter's memory.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-        sampler = ParentBased(TraceIdRatioBased(settings.trace_sampling_ratio))
+        sampler = ParentBased(_Root(settings.trace_sampling_ratio))
         provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
         exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=EXPORT_TIMEOUT_SECONDS)
         provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -48,10 +48,11 @@ class Observe:
             nonlocal status, cache
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                cache = headers.get("x-cache")
+                for name, value in message["headers"]:
+                    if name == b"x-cache":
+                        cache = value.decode("latin-1")
                 if self._drain.started:
-                    headers["connection"] = "close"
+                    MutableHeaders(scope=message)["connection"] = "close"
             await send(message)
 
         self._emit(RequestStarted())

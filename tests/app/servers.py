@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from uuid import uuid4
 
 import httpx
 
@@ -162,7 +163,8 @@ class Backend:
         self.port = int(environment["PORT"])
         self._clients: list[httpx.Client] = []
         self.client = self.client_as("tester")
-        self._log = folder / f"backend-{self.port}.log"
+        # Not by the port alone: two backends may be told to use the same one.
+        self._log = folder / f"backend-{self.port}-{uuid4()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app", *arguments], cwd=REPOSITORY, env=dict(environment), stdout=log, stderr=log
