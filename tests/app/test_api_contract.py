@@ -6,6 +6,7 @@ import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from tests.app.conftest import Workbench
@@ -326,3 +327,32 @@ def test_feedback_and_web_vitals_are_taken_and_counted(backend: Backend) -> None
     assert backend.metric('pidea_feedback_total{score="5",variant="optimised"}') == 1
     assert backend.metric('pidea_web_vital_seconds_sum{name="lcp",variant="optimised"}') == 0.8
     assert backend.client.get("/api/status").json()["figures"]["csat"] == 1.0
+
+
+def test_the_short_way_answers_as_the_route_does(backend: Backend) -> None:
+    path, stranger = backend.new_chat(), backend.client_as("other")
+    for content in ("one", "two", "three"):
+        say(backend, path, content)
+    unknown = f"/api/chats/{uuid.uuid4()}/messages"
+    for query in ("", "limit=1", "limit=2", "limit=100"):
+        etag = backend.client.get(f"{path}?{query}").headers["etag"]
+        cases = [
+            (200, backend.client, path, {}),
+            (304, backend.client, path, {"if-none-match": etag}),
+            (404, backend.client, unknown, {}),
+            (404, stranger, path, {}),
+        ]
+        for status, client, wanted, headers in cases:
+            # A parameter that no operation knows is ignored by the route, and not for the short way.
+            short, long = (client.get(f"{wanted}?{query}{more}", headers=headers) for more in ("", "&unknown=1"))
+            assert (short.status_code, long.status_code) == (status, status)
+            if status == 404:
+                assert {**short.json(), "trace_id": ""} == {**long.json(), "trace_id": ""}
+            else:
+                assert short.content == long.content
+                assert told(short) == told(long)
+
+
+def told(answer: httpx.Response) -> dict[str, str]:
+    """All headers but those that change with time and the tier."""
+    return {name: value for name, value in answer.headers.items() if name not in ("date", "age", "x-cache")}

@@ -1,0 +1,1 @@
+"""`./pidea bench app`: the backend under load, on a real staging stack of its own."""
