@@ -73,6 +73,10 @@ class SharedTier(Protocol):
         """Give a lease back, unless it has expired and is somebody else's by now."""
         ...
 
+    def missed_messages(self) -> None:
+        """The tier was out of reach for a while: what was sent shortly before may be lost, and is to be sent again."""
+        ...
+
     async def maintain(self) -> None:
         """What is to be done now and then: send what could not be sent."""
         ...

@@ -78,6 +78,9 @@ class MemoryTier:
         if held is not None and held[0] == token:
             del self._leases[key, version]
 
+    def missed_messages(self) -> None:
+        """See SharedTier. There are none to miss within a process."""
+
     async def maintain(self) -> None:
         """See SharedTier: there is nothing to send."""
 

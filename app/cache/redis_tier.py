@@ -7,12 +7,14 @@ version. So an entry read before the commit carries an old version and is never 
 Random values, not a counter: an evicted counter would start again and could revive old entries.
 
 An invalidation that Redis did not take is kept and sent again when Redis is back; until then this process
-does not use Redis for that group. Other replicas may see the group as it was for at most the TTL.
+does not use Redis for that group. Other replicas may see the group as it was for at most the TTL. The same is done with
+the invalidations of the last minute when the connection was lost, since a failover may have lost them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import secrets
 import time
@@ -34,6 +36,8 @@ T = TypeVar("T")
 
 VERSION_BYTES = 16
 MAX_PENDING = 50_000
+# Much longer than a replica may be behind its primary when it takes over.
+REPEATED_SECONDS = 60.0
 # Lookups in one round trip.
 MAX_BATCH = 64
 # Entries stored together must not expire together.
@@ -69,8 +73,11 @@ class RedisTier:
         self._compress_above_bytes = compress_above_bytes
         self._max_entry_bytes = max_entry_bytes
         self._batch = Batch(self._look_up, max_size=MAX_BATCH)
-        # Groups whose invalidation is still to be sent, with the time after which it is not needed any more.
-        self._pending: dict[str, float] = {}
+        # Groups whose invalidation is still to be sent: which one of all it is, and when it is not needed any more.
+        self._pending: dict[str, tuple[int, float]] = {}
+        # Those that were sent lately, the oldest first, with the time until which they may have been lost.
+        self._recent: dict[str, float] = {}
+        self._numbers = itertools.count()
 
     @property
     def pending_invalidations(self) -> int:
@@ -135,7 +142,7 @@ class RedisTier:
 
         async def ask() -> bytes | None:
             name = self._lease_key(key, version)
-            return token if await self._redis.set(name, token, nx=True, px=int(1000 * seconds)) else None
+            return token if await self._redis.set(name, token, nx=True, px=max(1, int(1000 * seconds))) else None
 
         return await self._guarded("lease", ask, self._timeout_seconds / 4, token)
 
@@ -155,13 +162,25 @@ class RedisTier:
     async def maintain(self) -> None:
         """Send failed invalidations again; let the breaker find out without traffic that Redis is back."""
         now = asyncio.get_running_loop().time()
-        for group, needless_after in list(self._pending.items()):
+        for group, (_, needless_after) in list(self._pending.items()):
             if now >= needless_after:
                 self._pending.pop(group, None)
             elif not await self._send_invalidation(group):
                 return
         if self._dependency.breaker.state is not BreakerState.CLOSED:
             await self._guarded("ping", self._redis.ping, self._timeout_seconds, None)
+
+    def missed_messages(self) -> None:
+        """See SharedTier.
+
+        A replica that became the primary may never have heard of the last invalidations, and hold what they made
+        useless, with a version that fits. So they are sent again; until they are, the groups are passed by.
+        """
+        now = asyncio.get_running_loop().time()
+        for group, until in self._recent.items():
+            if now < until:
+                self._note_pending(group)
+        self._recent.clear()
 
     async def _first_version(self, group: str) -> bytes:
         version = secrets.token_bytes(VERSION_BYTES)
@@ -175,7 +194,17 @@ class RedisTier:
         self._pending.pop(group, None)
         if len(self._pending) >= MAX_PENDING:
             self._pending.pop(next(iter(self._pending)))
-        self._pending[group] = asyncio.get_running_loop().time() + self._ttl_seconds
+        self._pending[group] = (next(self._numbers), asyncio.get_running_loop().time() + self._ttl_seconds)
+
+    def _note_recent(self, group: str) -> None:
+        now = asyncio.get_running_loop().time()
+        self._recent.pop(group, None)
+        self._recent[group] = now + REPEATED_SECONDS
+        while self._recent:
+            oldest = next(iter(self._recent))
+            if now < self._recent[oldest] and len(self._recent) <= MAX_PENDING:
+                break
+            del self._recent[oldest]
 
     async def _send_invalidation(self, group: str) -> bool:
         noted = self._pending.get(group)
@@ -189,6 +218,8 @@ class RedisTier:
             return True
 
         sent = await self._guarded("invalidate", put, self._timeout_seconds, False)
+        if sent:
+            self._note_recent(group)
         # A write that came in the meantime has noted the group anew and sends its own.
         if sent and self._pending.get(group) == noted:
             self._pending.pop(group, None)

@@ -146,6 +146,7 @@ class TieredCache:
     def missed_messages(self) -> None:
         """Other replicas may have written: nothing in L1 is sure any more, and L3 is stale by its nature."""
         self._local.clear()
+        self._shared.missed_messages()
 
     async def close(self) -> None:
         """Wait for what goes on behind the requests; it is bounded by the time limits of the tiers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID, uuid4
 
@@ -13,11 +12,11 @@ from app.cache.tiered import Cached, TieredCache
 from app.chats import cursor as cursors
 from app.chats.models import ChatPage, FoundPage, Message, MessageEdit, MessagePage, NewChat, NewMessage
 from app.chats.store import ChatStore, IdempotentRequest, StoredResponse, Writer
+from app.chats.words import WORD
 from app.errors import NotFoundError
 from app.events import IdempotentReplay, Listener
 
 NO_SUCH_CHAT = "there is no such chat"
-WORD = re.compile(r"\w+")
 MAX_WORDS = 20
 
 

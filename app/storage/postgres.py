@@ -141,11 +141,19 @@ async def _create_pool(settings: Settings) -> asyncpg.Pool[asyncpg.Record]:
         max_size=settings.database_pool_size,
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
+        reset=_nothing_to_reset,
         server_settings={
             "application_name": "pidea-backend",
             "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
         },
     )
+
+
+async def _nothing_to_reset(_: object) -> None:
+    """Nothing here changes a session, so the round trip that asyncpg makes after every use is spared.
+
+    It still closes a connection that comes back from a broken transaction.
+    """
 
 
 def _reason(error: BaseException) -> str:

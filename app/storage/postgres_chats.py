@@ -75,7 +75,8 @@ SELECT m.id, m.role, m.content, m.created_at, m.edited_at FROM chats LEFT JOIN L
 """
 SEARCH = """
 SELECT m.chat_id, m.id, m.role, m.content, m.created_at, m.edited_at FROM messages m JOIN chats c ON c.id = m.chat_id
-WHERE c.owner = $1 AND to_tsvector('simple', m.content) @@ plainto_tsquery('simple', $2)
+WHERE c.owner = $1
+  AND words_of(m.content) @@ (SELECT string_agg(quote_literal(lexeme), ' & ')::tsquery FROM unnest(words_of($2)))
   AND (m.created_at, m.chat_id, m.id) < ($3, $4, $5)
 ORDER BY m.created_at DESC, m.chat_id DESC, m.id DESC LIMIT $6
 """
@@ -138,9 +139,10 @@ class PostgresChats:
         self, connection: PoolConnectionProxy[asyncpg.Record], request: IdempotentRequest
     ) -> StoredResponse | None:
         # Held until the transaction ends, however it ends: whoever gets it sees whether the key was remembered.
-        if not await connection.fetchval(LOCK_KEY, _lock_number(request)):
-            raise IdempotencyInFlightError("the first request with this Idempotency-Key is still running")
+        is_first = await connection.fetchval(LOCK_KEY, _lock_number(request))
         row = await connection.fetchrow(KNOWN_KEY, request.owner, request.key, self._idempotency_ttl_seconds)
+        if row is None and not is_first:
+            raise IdempotencyInFlightError("the first request with this Idempotency-Key is still running")
         if row is None:
             return None
         if row["digest"] != request.digest:

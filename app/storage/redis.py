@@ -15,7 +15,8 @@ from app.settings import Settings
 # Calls at once; further ones wait in the bulkhead. One more connection each for the messages and the health check.
 MAX_CALLS = 50
 MAX_CONNECTIONS = MAX_CALLS + 4
-# Of one sentinel, which may be gone; the next one is asked then. Well below what a caller waits in all.
+# Of one sentinel, which may be gone; the next one is asked then. A request has given up before that and goes on without
+# Redis; health check and listener wait longer, and the sentinel that answered is asked first from then on.
 SENTINEL_SECONDS = 0.5
 
 # What means that Redis did not do its part.

@@ -17,6 +17,7 @@ import aiosqlite
 
 from app.chats.models import Chat, Found, Message, NewMessage
 from app.chats.store import IdempotentRequest, StoredResponse, Writer
+from app.chats.words import words_of
 from app.errors import IdempotencyInFlightError, IdempotencyMismatchError, NotFoundError, StartupError
 from app.resilience.dependency import Dependency
 from app.telemetry.tracing import span
@@ -25,7 +26,7 @@ T = TypeVar("T")
 Row = sqlite3.Row
 
 # What means that SQLite, or the disk, did not do its part.
-FAILURES: tuple[type[Exception], ...] = (sqlite3.Error, OSError, ValueError)
+FAILURES: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 BUSY_SECONDS = 2.0
 LIMIT_SECONDS = 5.0
 NEWEST = 2**63 - 1
@@ -46,15 +47,15 @@ CREATE TABLE IF NOT EXISTS messages (
     role TEXT NOT NULL, content TEXT NOT NULL, created_at INTEGER NOT NULL, edited_at INTEGER, UNIQUE (chat_id, id)
 );
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
-    content, content = 'messages', content_rowid = 'number', tokenize = "unicode61 remove_diacritics 0"
+    content, content = '', tokenize = "unicode61 remove_diacritics 0 tokenchars _"
 );
 CREATE TRIGGER IF NOT EXISTS words_in AFTER INSERT ON messages
-    BEGIN INSERT INTO words (rowid, content) VALUES (new.number, new.content); END;
+    BEGIN INSERT INTO words (rowid, content) VALUES (new.number, words_of(new.content)); END;
 CREATE TRIGGER IF NOT EXISTS words_out AFTER DELETE ON messages
-    BEGIN INSERT INTO words (words, rowid, content) VALUES ('delete', old.number, old.content); END;
+    BEGIN INSERT INTO words (words, rowid, content) VALUES ('delete', old.number, words_of(old.content)); END;
 CREATE TRIGGER IF NOT EXISTS words_change AFTER UPDATE OF content ON messages BEGIN
-    INSERT INTO words (words, rowid, content) VALUES ('delete', old.number, old.content);
-    INSERT INTO words (rowid, content) VALUES (new.number, new.content);
+    INSERT INTO words (words, rowid, content) VALUES ('delete', old.number, words_of(old.content));
+    INSERT INTO words (rowid, content) VALUES (new.number, words_of(new.content));
 END;
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     owner TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, status INTEGER NOT NULL, headers TEXT NOT NULL,
@@ -123,7 +124,12 @@ class SqliteChats:
             return await self._transact("write", lambda: work(_SqliteWriter(self._writer)))
         flight = (request.owner, request.key)
         if flight in self._in_flight:
-            raise IdempotencyInFlightError("the first request with this Idempotency-Key is still running")
+            known = await self._dependency.call(
+                "known key", lambda: self._known(self._reader, request), limit_seconds=LIMIT_SECONDS
+            )
+            if known is None:
+                raise IdempotencyInFlightError("the first request with this Idempotency-Key is still running")
+            return known
         self._in_flight.add(flight)
         try:
             return await self._transact("write", lambda: self._once(work, request))
@@ -133,18 +139,23 @@ class SqliteChats:
     async def _once(
         self, work: Callable[[Writer], Awaitable[StoredResponse]], request: IdempotentRequest
     ) -> StoredResponse:
-        earliest = _now() - self._idempotency_ttl_microseconds
-        rows = await _rows(self._writer, KNOWN_KEY, request.owner, request.key, earliest)
-        if rows:
-            known = rows[0]
-            if known["digest"] != request.digest:
-                raise IdempotencyMismatchError("this Idempotency-Key was used for another request")
-            return StoredResponse(known["status"], known["body"], json.loads(known["headers"]), replayed=True)
+        known = await self._known(self._writer, request)
+        if known is not None:
+            return known
         response = await work(_SqliteWriter(self._writer))
         headers = json.dumps(dict(response.headers))
         remembered = (request.digest, response.status, headers, response.body, _now())
         await self._writer.execute(REMEMBER_KEY, (request.owner, request.key, *remembered))
         return response
+
+    async def _known(self, connection: aiosqlite.Connection, request: IdempotentRequest) -> StoredResponse | None:
+        earliest = _now() - self._idempotency_ttl_microseconds
+        rows = await _rows(connection, KNOWN_KEY, request.owner, request.key, earliest)
+        if not rows:
+            return None
+        if rows[0]["digest"] != request.digest:
+            raise IdempotencyMismatchError("this Idempotency-Key was used for another request")
+        return StoredResponse(rows[0]["status"], rows[0]["body"], json.loads(rows[0]["headers"]), replayed=True)
 
     async def chat(self, owner: str, chat_id: UUID) -> Chat | None:
         """See ChatStore."""
@@ -217,8 +228,9 @@ class SqliteChats:
     async def _transact(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
         async def run() -> T:
             async with self._one_writer:
-                await self._writer.execute("BEGIN IMMEDIATE")
                 try:
+                    # Within: it may begin although the request that waits for it has gone.
+                    await self._writer.execute("BEGIN IMMEDIATE")
                     result = await work()
                     await self._writer.execute("COMMIT")
                     return result
@@ -293,6 +305,7 @@ async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     # Transactions are begun and ended by statements of ours.
     async with aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None) as connection:
         connection.row_factory = Row
+        await connection.create_function("words_of", 1, words_of, deterministic=True)
         await connection.execute("PRAGMA foreign_keys=ON")
         yield connection
 

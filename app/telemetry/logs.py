@@ -66,10 +66,11 @@ class BatchedHandler(logging.StreamHandler[TextIO]):
         """Keep the line for a moment, or write it."""
         try:
             self._lines.append(self.format(record) + self.terminator)
+            loop = asyncio.get_running_loop()
             if record.levelno >= logging.WARNING or len(self._lines) >= MAX_LINES:
                 self.flush()
             elif len(self._lines) == 1:
-                asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+                loop.call_later(FLUSH_SECONDS, self.flush)
         except RuntimeError:  # no loop runs
             self.flush()
         except Exception:

@@ -1,7 +1,9 @@
-"""`./pidea bench deploy`: our deployments beside `docker stack deploy` of the same services."""
+"""`./pidea bench`: our deployments beside `docker stack deploy`, and the backend beside what one would use instead."""
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import json
 from typing import Annotated
 
@@ -13,6 +15,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure, on instances of their own that are removed again.", no_args_is_help=True)
     group.callback()(_group)
     group.command(name="deploy")(deploy)
+    group.command(name="app")(application)
     app.add_typer(group, name="bench")
 
 
@@ -39,3 +42,69 @@ def deploy(
     for item in measured:
         table.add_row(item.name, str(item.ours), str(item.theirs), f"{item.ratio:.2f}")
     console.out.print(table)
+
+
+class Section(enum.StrEnum):
+    """What can be measured of the backend."""
+
+    variants = "variants"
+    libraries = "libraries"
+    identical = "identical"
+    monitoring = "monitoring"
+    outages = "outages"
+    soak = "soak"
+
+
+BY_DEFAULT = [Section.variants, Section.libraries, Section.identical, Section.monitoring, Section.outages]
+
+
+def application(
+    only: Annotated[list[Section] | None, typer.Option(help="Just this; may be given several times.")] = None,
+    seconds: Annotated[int, typer.Option(min=2, max=120, help="How long a round of load is.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="What is compared takes turns so often.")] = 3,
+    soak_seconds: Annotated[int, typer.Option(min=60, max=7200, help="For --only soak.")] = 600,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up for the next run.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the tables into app/README.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements for scripts.")] = False,
+) -> None:
+    """Measure the backend on a staging stack of its own, under load from within: about a quarter of an hour."""
+    from ops import console, paths
+    from ops.bench import measure, report, stand
+
+    tables: dict[str, str] = {}
+    figures: dict[str, object] = {}
+
+    def keep_result(section: Section, table: str, measured: object) -> None:
+        tables[section.value] = table
+        figures[section.value] = measured
+        if not as_json:
+            console.out.print(f"\n{section.value}\n\n{table}\n", markup=False)
+
+    with stand.opened(keep=keep) as opened:
+        for section in only or BY_DEFAULT:
+            with console.step(section.value):
+                match section:
+                    case Section.variants:
+                        loads = measure.variants(opened, seconds, rounds)
+                        keep_result(section, report.variants(loads), loads)
+                    case Section.libraries:
+                        loads, frozen = measure.libraries(opened, seconds, rounds)
+                        table = f"{report.libraries(loads)}\n\n{report.outages(frozen)}"
+                        keep_result(section, table, {"load": loads, "redis_frozen": frozen})
+                    case Section.identical:
+                        calls = measure.identical(opened)
+                        keep_result(section, report.identical(calls), calls)
+                    case Section.monitoring:
+                        loads = measure.monitoring(opened, seconds, 2 * rounds)
+                        keep_result(section, report.monitoring(loads), loads)
+                    case Section.outages:
+                        found = measure.outages(opened)
+                        keep_result(section, report.outages(found), found)
+                    case Section.soak:
+                        lasted = measure.soak(opened, soak_seconds)
+                        keep_result(section, report.soak(lasted), lasted)
+    if write:
+        tables["conditions"] = report.conditions(seconds, rounds)
+        report.write(paths.REPO / "app" / "README.md", tables)
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2, default=dataclasses.asdict))

@@ -65,8 +65,11 @@ async def main(host: str, rate: float, seconds: int) -> None:
             second.failed_reads += failed and not is_write
 
         async def breakers() -> dict[str, str]:
-            async with session.get("/metrics") as response:
-                return {name: STATES[int(state)] for name, state in BREAKER.findall(await response.text())}
+            try:
+                async with session.get("/metrics") as response:
+                    return {name: STATES[int(state)] for name, state in BREAKER.findall(await response.text())}
+            except (aiohttp.ClientError, TimeoutError):
+                return {}
 
         async def whole(number: int) -> None:
             second = Second()
