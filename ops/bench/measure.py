@@ -104,7 +104,7 @@ class Soak:
 def variants(stand: Stand, seconds: int, rounds: int) -> dict[str, Load]:
     """Both arms of an experiment, on live traffic of one and the same replica."""
     stand.backend(OURS, EXPERIMENT=json.dumps(EXPERIMENT))
-    clients = {"optimised": _client_of("optimised"), "baseline": _client_of("baseline")}
+    clients = {"optimised": client_of("optimised"), "baseline": client_of("baseline")}
     stand.wrk(OURS, seconds=WARM_SECONDS, connections=CONNECTIONS, client=clients["optimised"], mix=EVERY)
     runs = {arm: _Rounds(stand, OURS, arm) for arm in clients}
     for number in range(rounds):
@@ -134,7 +134,7 @@ def libraries(stand: Stand, seconds: int, rounds: int) -> tuple[dict[str, Load],
         container = stand.container(names.REDIS, of_stack=True) if name == OURS else stand.container(f"{name}-redis")
         with stand.frozen_for(container, after_seconds=BEFORE_SECONDS, seconds=FROZEN_SECONDS):
             seconds_seen = _steady(stand, name, BEFORE_SECONDS + FROZEN_SECONDS + 15)
-        outages.append(_outage(name, "Redis frozen", seconds_seen, FROZEN_SECONDS))
+        outages.append(outage_of(name, "Redis frozen", seconds_seen, FROZEN_SECONDS))
     stand.remove(OURS, *LIBRARIES, *(f"{library}-redis" for library in LIBRARIES))
     return {name: run.load() for name, run in runs.items()}, outages
 
@@ -175,7 +175,7 @@ def outages(stand: Stand) -> list[Outage]:
         stand.wrk(OURS, seconds=5, connections=8)
         with stand.killed(dependency, after_seconds=BEFORE_SECONDS) as away:
             seen = _steady(stand, OURS, seconds)
-        found.append(_outage(OURS, f"{dependency} killed", seen, away[0] if away else seconds))
+        found.append(outage_of(OURS, f"{dependency} killed", seen, away[0] if away else seconds))
         stand.remove(OURS)
     return found
 
@@ -263,7 +263,7 @@ def _origin_calls(metrics: dict[tuple[str, frozenset[tuple[str, str]]], float]) 
     return int(total)
 
 
-def _client_of(arm: str) -> str:
+def client_of(arm: str) -> str:
     """An id that the experiment gives to the arm; by the same rule as the backend."""
     from app.experience.experiments import Experiment
 
@@ -276,7 +276,8 @@ def _steady(stand: Stand, name: str, seconds: int) -> list[dict[str, Any]]:
     return sorted((json.loads(line) for line in output.splitlines()), key=lambda item: item["second"])
 
 
-def _outage(service: str, what: str, seen: Sequence[dict[str, Any]], away_seconds: float) -> Outage:
+def outage_of(service: str, what: str, seen: Sequence[dict[str, Any]], away_seconds: float) -> Outage:
+    """What the lines of steady.py say, when it was done at `BEFORE_SECONDS` and lasted for `away_seconds`."""
     # The load begins a moment after the clock of what is done does: a second on either side belongs to "during".
     begun, back = BEFORE_SECONDS - 1, BEFORE_SECONDS + round(away_seconds) + 1
     parts = {"before": seen[:begun], "during": seen[begun:back], "after": seen[back:]}
