@@ -78,6 +78,8 @@ class RedisTier:
         # Those that were sent lately, the oldest first, with the time until which they may have been lost.
         self._recent: dict[str, float] = {}
         self._numbers = itertools.count()
+        # Those whose invalidation is on its way now.
+        self._sending: dict[str, asyncio.Future[None]] = {}
 
     @property
     def pending_invalidations(self) -> int:
@@ -86,7 +88,7 @@ class RedisTier:
 
     async def lookup(self, key: Key) -> Lookup:
         """See SharedTier."""
-        if key.group in self._pending:
+        if key.group in self._pending and not await self._has_been_sent(key.group):
             return BYPASS
 
         async def ask() -> Lookup:
@@ -106,6 +108,13 @@ class RedisTier:
         if found.version is not None:
             self._emit(TierLookedUp("l2", found.entry is not None, time.perf_counter() - began))
         return found
+
+    async def _has_been_sent(self, group: str) -> bool:
+        # Most are on their way: waiting a moment is cheaper than asking the origin, whose answer could not be stored.
+        sending = self._sending.get(group)
+        if sending is not None:
+            await asyncio.wait({sending}, timeout=min(self._timeout_seconds / 4, context.remaining_seconds()))
+        return group not in self._pending
 
     async def _look_up(self, keys: Sequence[Key]) -> list[tuple[bytes | None, bytes | None]]:
         """The version of each key's group, and its entry, in one round trip."""
@@ -134,7 +143,13 @@ class RedisTier:
         """See SharedTier."""
         # Noted first: if this call is cancelled or fails, the group stays noted.
         self._note_pending(group)
-        await self._send_invalidation(group)
+        self._sending[group] = ended = asyncio.get_running_loop().create_future()
+        try:
+            await self._send_invalidation(group)
+        finally:
+            ended.set_result(None)
+            if self._sending.get(group) is ended:
+                del self._sending[group]
 
     async def lease(self, key: Key, version: bytes, seconds: float) -> bytes | None:
         """See SharedTier."""

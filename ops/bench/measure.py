@@ -15,7 +15,9 @@ from ops.bench.stand import Mix, Stand
 
 OURS = "pidea"
 LIBRARIES = ("cashews", "aiocache")
+# As many as one replica can serve, and so few that it never has two requests to choose from.
 CONNECTIONS = 16
+CALM_CONNECTIONS = 2
 STEADY_PER_SECOND = 150
 FROZEN_SECONDS = 10
 BEFORE_SECONDS = 5
@@ -101,18 +103,22 @@ class Soak:
     background_tasks: tuple[int, ...]
 
 
-def variants(stand: Stand, seconds: int, rounds: int) -> dict[str, Load]:
-    """Both arms of an experiment, on live traffic of one and the same replica."""
+def variants(stand: Stand, seconds: int, rounds: int) -> tuple[dict[str, Load], dict[str, Load]]:
+    """Both arms of an experiment, on live traffic of one and the same replica: calm, for its response times, and at the
+    limit, for its capacity."""
     stand.backend(OURS, EXPERIMENT=json.dumps(EXPERIMENT))
     clients = {"optimised": client_of("optimised"), "baseline": client_of("baseline")}
     stand.wrk(OURS, seconds=WARM_SECONDS, connections=CONNECTIONS, client=clients["optimised"], mix=EVERY)
-    runs = {arm: _Rounds(stand, OURS, arm) for arm in clients}
-    for number in range(rounds):
-        for arm, client in clients.items():
-            console.say(f"  {arm}, round {number + 1} of {rounds}")
-            runs[arm].add(partial(stand.wrk, OURS, seconds=seconds, connections=CONNECTIONS, client=client))
+    loads = []
+    for connections in (CALM_CONNECTIONS, CONNECTIONS):
+        runs = {arm: _Rounds(stand, OURS, arm) for arm in clients}
+        for number in range(rounds):
+            for arm, client in clients.items():
+                console.say(f"  {arm}, {connections} connections, round {number + 1} of {rounds}")
+                runs[arm].add(partial(stand.wrk, OURS, seconds=seconds, connections=connections, client=client))
+        loads.append({arm: run.load() for arm, run in runs.items()})
     stand.remove(OURS)
-    return {arm: run.load() for arm, run in runs.items()}
+    return loads[0], loads[1]
 
 
 def libraries(stand: Stand, seconds: int, rounds: int) -> tuple[dict[str, Load], list[Outage]]:

@@ -6,14 +6,35 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ops.bench.measure import BEFORE_SECONDS, OURS, STEADY_PER_SECOND, Identical, Load, Outage, Soak
+from ops.bench.measure import (
+    BEFORE_SECONDS,
+    CALM_CONNECTIONS,
+    CONNECTIONS,
+    OURS,
+    STEADY_PER_SECOND,
+    Identical,
+    Load,
+    Outage,
+    Soak,
+)
 from ops.errors import UsageError
 
 Row = Sequence[object]
 
 
-def variants(measured: Mapping[str, Load]) -> str:
+def variants(calm: Mapping[str, Load], limit: Mapping[str, Load]) -> str:
     """Optimisations on and off, side by side."""
+    return "\n\n".join(
+        (
+            f"Response times, {CALM_CONNECTIONS} connections:",
+            _variants(calm),
+            f"At the limit of the replica's processor, {CONNECTIONS} connections:",
+            _variants(limit),
+        )
+    )
+
+
+def _variants(measured: Mapping[str, Load]) -> str:
     on, off = measured["optimised"], measured["baseline"]
     return _table(
         ("", "baseline", "optimised", "ratio"),

@@ -85,8 +85,8 @@ def application(
             with console.step(section.value):
                 match section:
                     case Section.variants:
-                        loads = measure.variants(opened, seconds, rounds)
-                        keep_result(section, report.variants(loads), loads)
+                        calm, limit = measure.variants(opened, seconds, rounds)
+                        keep_result(section, report.variants(calm, limit), {"calm": calm, "limit": limit})
                     case Section.libraries:
                         loads, frozen = measure.libraries(opened, seconds, rounds)
                         table = f"{report.libraries(loads)}\n\n{report.outages(frozen)}"

@@ -606,6 +606,39 @@ def test_a_write_that_redis_did_not_hear_of_is_told_later_and_nothing_old_is_ser
     play(redis_server, scenario)
 
 
+def test_who_reads_while_a_write_is_being_told_waits_for_that_and_can_store(redis_server: RedisServer) -> None:
+    async def scenario(world: World) -> None:
+        rig = world.rig(timeout_seconds=4.0)
+        await put(rig.tier)
+        telling = asyncio.create_task(rig.tier.invalidate(KEY.group))
+        await asyncio.sleep(0)
+        assert rig.tier.pending_invalidations == 1, "it is on its way"
+        read = await rig.tier.lookup(KEY)
+        assert (read.entry, read.version is None) == (None, False), "neither the old entry nor a detour"
+        await telling
+
+    play(redis_server, scenario)
+
+
+def test_what_was_told_lately_is_told_again_after_a_gap(redis_server: RedisServer) -> None:
+    async def scenario(world: World) -> None:
+        rig = world.rig()
+        old = await version_of(rig.tier)
+        await put(rig.tier)
+        await rig.tier.invalidate(KEY.group)
+        # What a new primary looks like that heard of the entry and not of the write.
+        await rig.tier._redis.set(f"pidea:version:{KEY.group}", old)
+        assert await found(rig.tier) == ENTRY, "it looks good"
+        rig.tier.missed_messages()
+        assert await rig.tier.lookup(KEY) == BYPASS
+        await rig.tier.maintain()
+        assert (rig.tier.pending_invalidations, await found(rig.tier)) == (0, None)
+        rig.tier.missed_messages()
+        assert rig.tier.pending_invalidations == 1, "the next gap may come soon"
+
+    play(redis_server, scenario)
+
+
 def test_a_writer_that_is_cancelled_leaves_its_invalidation_to_the_upkeep(redis_server: RedisServer) -> None:
     async def scenario(world: World) -> None:
         rig = world.rig()

@@ -28,10 +28,11 @@ def second(number: int, latency_ms: float, state: str, *, failed: int = 0, stale
 
 
 def test_a_table_of_variants_says_by_how_much_what_is_better() -> None:
-    rows = report.variants({"optimised": FAST, "baseline": SLOW}).splitlines()
+    rows = report.variants({"optimised": FAST, "baseline": SLOW}, {"optimised": SLOW, "baseline": FAST}).splitlines()
     assert "| requests a second | 300 | 900 | 3.00 |" in rows
     assert "| mean response (ms) | 16.00 | 4.00 | 4.00 |" in rows
     assert "| hit rate | 0.0 % | 95.0 % |  |" in rows
+    assert "| mean response (ms) | 4.00 | 16.00 | 0.25 |" in rows, "the other load"
 
 
 def test_ours_comes_first_and_loads_are_for_each_thousand_requests() -> None:
