@@ -13,7 +13,7 @@ from app.chats import cursor as cursors
 from app.chats.models import ChatPage, FoundPage, Message, MessageEdit, MessagePage, NewChat, NewMessage
 from app.chats.store import ChatStore, IdempotentRequest, StoredResponse, Writer
 from app.chats.words import WORD
-from app.errors import NotFoundError
+from app.errors import BreakerOpenError, BulkheadFullError, NotFoundError
 from app.events import IdempotentReplay, Listener
 
 NO_SUCH_CHAT = "there is no such chat"
@@ -155,9 +155,14 @@ class ChatHistory:
     ) -> StoredResponse:
         try:
             response = await self._store.write(work, request)
-        finally:
-            # Also after an error: a connection that broke in the commit does not tell whether it happened.
+        except (BreakerOpenError, BulkheadFullError):
+            # Never sent: what is cached is as good as before, and while the store is away all that there is.
+            raise
+        except BaseException:
+            # A connection that broke in the commit does not tell whether it happened.
             await self._cache.invalidate(*groups)
+            raise
+        await self._cache.invalidate(*groups)
         if response.replayed:
             self._emit(IdempotentReplay())
         return response

@@ -42,7 +42,7 @@ class Mix:
     part of all requests that writes."""
 
     chats: int = 2000
-    messages: int = 30
+    messages: int = 50
     skew: float = 1.0
     writes: float = 0.05
 

@@ -148,6 +148,24 @@ def test_postgres_down_and_back(bench_with: Callable[[Postgres], Workbench], own
     eventually(lambda: contents(backend, known)[0] in ("origin", "l2"), "reads are fresh again")
 
 
+def test_writes_that_are_refused_take_nothing_out_of_the_cache(
+    bench_with: Callable[[Postgres], Workbench], own_postgres: Postgres
+) -> None:
+    backend = bench_with(own_postgres).ready(BREAKER_FAILURE_THRESHOLD="1", BREAKER_OPEN_SECONDS="600")
+    known, other = backend.new_chat(), backend.new_chat()
+    backend.client.post(known, json={"role": "user", "content": "kept"})
+    assert contents(backend, known)[1] == ["kept"]
+    own_postgres.stop()
+
+    def is_open() -> bool:
+        backend.client.post(other, json={"role": "user", "content": "lost"})
+        return backend.metric('pidea_circuit_breaker_state{dependency="postgres"}') == 2
+
+    eventually(is_open, "the breaker is open")
+    assert backend.client.post(known, json={"role": "user", "content": "lost"}).status_code == 503
+    assert contents(backend, known) == ("l2", ["kept"])
+
+
 def test_l3_survives_a_restart_of_everything_but_the_disk(
     bench_with: Callable[[Postgres], Workbench], own_postgres: Postgres, redis_server: RedisServer
 ) -> None:

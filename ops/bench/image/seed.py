@@ -17,7 +17,10 @@ FROM generate_series(1, $2) n ON CONFLICT DO NOTHING
 MESSAGES = """
 INSERT INTO messages (chat_id, id, role, content)
 SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, m,
-    CASE m % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, 'Message ' || m || ' of chat ' || n || repeat(' and so on', 12)
+    CASE m % 2 WHEN 1 THEN 'user' ELSE 'assistant' END,
+    -- A question of a line, an answer of about 1.5 KiB; as hard to compress as text, since every word is a new one.
+    (SELECT string_agg(substr(md5(n || '.' || m || '.' || i), 1, 5), ' ')
+     FROM generate_series(1, CASE m % 2 WHEN 1 THEN 20 ELSE 250 END) i)
 FROM generate_series(1, $1) n, generate_series(1, $2) m ON CONFLICT DO NOTHING
 """
 
