@@ -130,7 +130,8 @@ class Settings(BaseModel):
     l3_folder: Path | None = None
     negative_ttl_seconds: int = Field(default=10, ge=1)
     max_entry_bytes: int = Field(default=MIB, ge=1024)
-    compress_above_bytes: int = Field(default=1024, ge=64)
+    # Below it, packing and unpacking take longer than a local network does.
+    compress_above_bytes: int = Field(default=64 * 1024, ge=64)
 
     # Protection
     dedup_timeout_seconds: float = Field(default=5.0, gt=0, le=60)

@@ -15,7 +15,7 @@ from ops.bench.stand import Mix, Stand
 
 OURS = "pidea"
 LIBRARIES = ("cashews", "aiocache")
-# As many as one replica can serve, and so few that it never has two requests to choose from.
+# More than the machine can serve at once, and so few that it never has to queue.
 CONNECTIONS = 16
 CALM_CONNECTIONS = 2
 STEADY_PER_SECOND = 150
@@ -30,6 +30,8 @@ EXPERIMENT = {
         {"name": "baseline", "weight": 1, "off": ["l1", "l2", "l3", "dedup", "breaker"]},
     ],
 }
+# Of the staging stack.
+REPLICAS = 2
 IDENTICAL_CALLS = 10_000
 EVERY = Mix(skew=0.0, writes=0.0)
 HOT = Mix(chats=1, writes=0.0)
@@ -104,18 +106,22 @@ class Soak:
 
 
 def variants(stand: Stand, seconds: int, rounds: int) -> tuple[dict[str, Load], dict[str, Load]]:
-    """Both arms of an experiment, on live traffic of one and the same replica: calm, for its response times, and at the
+    """Both arms of an experiment, on live traffic of the same replicas: calm, for its response times, and at the
     limit, for its capacity."""
-    stand.backend(OURS, EXPERIMENT=json.dumps(EXPERIMENT))
+    stand.backend(OURS, replicas=REPLICAS, EXPERIMENT=json.dumps(EXPERIMENT))
     clients = {"optimised": client_of("optimised"), "baseline": client_of("baseline")}
-    stand.wrk(OURS, seconds=WARM_SECONDS, connections=CONNECTIONS, client=clients["optimised"], mix=EVERY)
+    stand.wrk(
+        OURS, seconds=WARM_SECONDS, connections=CONNECTIONS, replicas=REPLICAS, client=clients["optimised"], mix=EVERY
+    )
     loads = []
     for connections in (CALM_CONNECTIONS, CONNECTIONS):
         runs = {arm: _Rounds(stand, OURS, arm) for arm in clients}
         for number in range(rounds):
             for arm, client in clients.items():
                 console.say(f"  {arm}, {connections} connections, round {number + 1} of {rounds}")
-                runs[arm].add(partial(stand.wrk, OURS, seconds=seconds, connections=connections, client=client))
+                runs[arm].add(
+                    partial(stand.wrk, OURS, seconds=seconds, connections=connections, replicas=REPLICAS, client=client)
+                )
         loads.append({arm: run.load() for arm, run in runs.items()})
     stand.remove(OURS)
     return loads[0], loads[1]
@@ -147,7 +153,7 @@ def libraries(stand: Stand, seconds: int, rounds: int) -> tuple[dict[str, Load],
 
 def identical(stand: Stand) -> Identical:
     """Two replicas, a page that no tier has, every call on a connection of its own."""
-    stand.backend("pair", replicas=2, MAX_REQUESTS_IN_FLIGHT=str(IDENTICAL_CALLS))
+    stand.backend("pair", replicas=REPLICAS, MAX_REQUESTS_IN_FLIGHT=str(IDENTICAL_CALLS))
     chat = stand.mix.chats // 2
     path = f"/api/chats/00000000-0000-4000-8000-{chat:012x}/messages?limit=29"
     before = _origin_calls(stand.metrics("pair"))

@@ -28,7 +28,7 @@ def variants(calm: Mapping[str, Load], limit: Mapping[str, Load]) -> str:
         (
             f"Response times, {CALM_CONNECTIONS} connections:",
             _variants(calm),
-            f"At the limit of the replica's processor, {CONNECTIONS} connections:",
+            f"At the machine's limit, {CONNECTIONS} connections:",
             _variants(limit),
         )
     )
@@ -146,8 +146,8 @@ def conditions(seconds: int, rounds: int) -> str:
     """What has to be known to read the figures."""
     return (
         f"`./pidea bench app`, {rounds} rounds of {seconds} s in turn, on {os.cpu_count()} processors that the load "
-        "generator, PostgreSQL, Redis and everything else on the machine share; one replica with one processor and "
-        "256 MiB. The ratios say more than the figures."
+        "generator, PostgreSQL, Redis and everything else on the machine share; a replica has at most one processor "
+        "and 256 MiB. The ratios say more than the figures."
     )
 
 

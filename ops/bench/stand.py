@@ -96,9 +96,18 @@ class Stand:
         self._create(DRIVER, template, {})
         self.run(["python", "seed.py", names.API_CLIENT, str(self.mix.chats), str(self.mix.messages)])
 
-    def wrk(self, name: str, *, seconds: int, connections: int, client: str = "bench", mix: Mix | None = None) -> Any:
-        """A closed loop of so many connections; what mix.lua prints."""
-        load = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s", "-smix.lua"]
+    def wrk(
+        self,
+        name: str,
+        *,
+        seconds: int,
+        connections: int,
+        replicas: int = 1,
+        client: str = "bench",
+        mix: Mix | None = None,
+    ) -> Any:
+        """A closed loop of so many connections, divided among the replicas; what mix.lua prints."""
+        load = ["wrk", f"-t{replicas}", f"-c{connections}", f"-d{seconds}s", "--timeout=10s", "-smix.lua"]
         env = {**(mix or self.mix).environment, "CLIENT_ID": client}
         return json.loads(self.run([*load, f"http://{self.host(name)}:8080"], env).splitlines()[-1])
 
@@ -194,7 +203,7 @@ class Stand:
         given = dict(item.split("=", 1) for item in template["ContainerSpec"].get("Env") or [])
         template["ContainerSpec"]["Env"] = [f"{key}={value}" for key, value in {**given, **env}.items()]
         mode = docker.types.ServiceMode("replicated", replicas)
-        # Straight to the containers, since a round of load may end before Docker's balancer knows them.
+        # By the containers' own addresses, as the stack's edge has them.
         endpoint = docker.types.EndpointSpec(mode="dnsrr")
         labels = {LABEL: self._instance}
         self._api.create_service(template, name=self.host(name), labels=labels, mode=mode, endpoint_spec=endpoint)  # type: ignore[no-untyped-call]

@@ -161,9 +161,12 @@ def test_writes_that_are_refused_take_nothing_out_of_the_cache(
         backend.client.post(other, json={"role": "user", "content": "lost"})
         return backend.metric('pidea_circuit_breaker_state{dependency="postgres"}') == 2
 
-    eventually(is_open, "the breaker is open")
-    assert backend.client.post(known, json={"role": "user", "content": "lost"}).status_code == 503
-    assert contents(backend, known) == ("l2", ["kept"])
+    try:
+        eventually(is_open, "the breaker is open")
+        assert backend.client.post(known, json={"role": "user", "content": "lost"}).status_code == 503
+        assert contents(backend, known) == ("l2", ["kept"])
+    finally:
+        own_postgres.start()
 
 
 def test_l3_survives_a_restart_of_everything_but_the_disk(

@@ -11,8 +11,18 @@ local json = { ["Authorization"] = "Bearer " .. token, ["X-Client-Id"] = client_
 local body = '{"role": "user", "content": "' .. string.rep("Why is the build red? ", 10) .. '"}'
 local cumulated, reads = {}, {}
 
+-- A thread for each replica: wrk by itself would only ever use the first address.
+local threads = 0
+local addresses
+function setup(thread)
+  addresses = addresses or wrk.lookup(wrk.host, wrk.port or "80")
+  thread:set("number", threads)
+  thread.addr = addresses[threads % #addresses + 1]
+  threads = threads + 1
+end
+
 function init()
-  math.randomseed(os.time())
+  math.randomseed(os.time() + number)
   local sum = 0
   for rank = 1, chats do
     sum = sum + 1 / rank ^ skew

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
+SECONDS = 300
 CHATS = """
 INSERT INTO chats (id, owner, title, last_message_id)
 SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, 'Chat ' || n, $3
@@ -18,9 +19,9 @@ MESSAGES = """
 INSERT INTO messages (chat_id, id, role, content)
 SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, m,
     CASE m % 2 WHEN 1 THEN 'user' ELSE 'assistant' END,
-    -- A question of a line, an answer of about 1.5 KiB; as hard to compress as text, since every word is a new one.
-    (SELECT string_agg(substr(md5(n || '.' || m || '.' || i), 1, 5), ' ')
-     FROM generate_series(1, CASE m % 2 WHEN 1 THEN 20 ELSE 250 END) i)
+    -- A question of a line, an answer of about 1.5 KiB; hexadecimal digits are about as hard to compress as text.
+    (SELECT string_agg(md5(n || '.' || m || '.' || i), ' ')
+     FROM generate_series(1, CASE m % 2 WHEN 1 THEN 4 ELSE 47 END) i)
 FROM generate_series(1, $1) n, generate_series(1, $2) m ON CONFLICT DO NOTHING
 """
 
@@ -42,8 +43,8 @@ async def database() -> asyncpg.Pool:
 async def main(owner: str, chats: int, messages: int) -> None:
     """Insert what is not there yet."""
     async with await database() as pool:
-        await pool.execute(CHATS, owner, chats, messages)
-        await pool.execute(MESSAGES, chats, messages)
+        await pool.execute(CHATS, owner, chats, messages, timeout=SECONDS)
+        await pool.execute(MESSAGES, chats, messages, timeout=SECONDS)
 
 
 if __name__ == "__main__":
