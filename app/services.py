@@ -219,7 +219,14 @@ async def _open_cache(
             )
         )
         metrics.watch("pidea_cache_l3_queued", "Changes that are not on disk yet.", lambda: durable.queued)
-    local = LocalTier(max_bytes=settings.l1_max_bytes, ttl_seconds=settings.l1_ttl_milliseconds / 1000)
+    listening: list[Invalidations] = []
+    local = LocalTier(
+        max_bytes=settings.l1_max_bytes,
+        ttl_seconds=settings.l1_ttl_milliseconds / 1000,
+        listening_ttl_seconds=settings.l1_listening_ttl_milliseconds / 1000,
+        # Without Redis there is nobody else who could write.
+        is_listening=lambda: listening[0].connected if listening else settings.embedded_folder is not None,
+    )
     metrics.watch("pidea_cache_l1_bytes", "Memory that L1 takes.", lambda: local.bytes_used)
 
     soon = settings.dependency_check_seconds
@@ -282,6 +289,7 @@ async def _open_cache(
             on_group=tiered.dropped_elsewhere,
             on_gap=tiered.missed_messages,
         )
+        listening.append(messages)
         metrics.watch("pidea_cache_invalidations_connected", "1 while they are heard.", lambda: messages.connected)
         loops = [messages.run(), Probe("cache upkeep", shared.maintain, soon).run()]
     figures = partial(_figures, local, pending)

@@ -17,13 +17,26 @@ MAX_GENERATIONS = 10_000
 class LocalTier:
     """Least recently used entries go first when `max_bytes` are reached, all of them after `ttl_seconds`.
 
+    While `is_listening` says that other replicas' writes are heard of, after `listening_ttl_seconds`, if that is longer.
+    A `ttl_seconds` of 0 keeps nothing.
+
     A group's generation changes with every drop. `put` takes the generation from before the origin was asked, and
     refuses what a drop has overtaken.
     """
 
-    def __init__(self, *, max_bytes: int, ttl_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        ttl_seconds: float,
+        listening_ttl_seconds: float = 0.0,
+        is_listening: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._max_bytes = max_bytes
         self._ttl_seconds = ttl_seconds
+        self._listening_ttl_seconds = max(ttl_seconds, listening_ttl_seconds)
+        self._is_listening = is_listening
         self._clock = clock
         # Each with the time at which it expires.
         self._entries: OrderedDict[Key, tuple[Entry, float]] = OrderedDict()
@@ -61,7 +74,8 @@ class LocalTier:
             return
         if key in self._entries:
             self._remove(key)
-        self._entries[key] = (entry, self._clock() + self._ttl_seconds)
+        ttl_seconds = self._listening_ttl_seconds if self._is_listening() else self._ttl_seconds
+        self._entries[key] = (entry, self._clock() + ttl_seconds)
         self._groups.setdefault(key.group, set()).add(key)
         self.bytes_used += size_bytes
         while self.bytes_used > self._max_bytes:

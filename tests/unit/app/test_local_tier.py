@@ -106,3 +106,30 @@ def test_without_a_ttl_it_keeps_nothing() -> None:
     tier = LocalTier(max_bytes=MAX_BYTES, ttl_seconds=0)
     tier.put(Key("g", "x"), entry(), tier.generation("g"))
     assert len(tier) == 0
+
+
+def test_entries_last_longer_while_writes_are_heard_of() -> None:
+    now, listening = [0.0], [True]
+    tier = LocalTier(
+        max_bytes=MAX_BYTES,
+        ttl_seconds=1,
+        listening_ttl_seconds=5,
+        is_listening=lambda: listening[0],
+        clock=lambda: now[0],
+    )
+    heard, unheard = Key("heard", "x"), Key("unheard", "x")
+    tier.put(heard, Entry(b"1", 0.0, 0.0), tier.generation("heard"))
+    listening[0] = False
+    tier.put(unheard, Entry(b"2", 0.0, 0.0), tier.generation("unheard"))
+    now[0] = 0.9
+    assert (tier.get(heard) is None, tier.get(unheard) is None) == (False, False)
+    now[0] = 4.9
+    assert (tier.get(heard) is None, tier.get(unheard) is None) == (False, True)
+    tier.drop("heard")
+    assert tier.get(heard) is None, "what is heard counts at once"
+
+
+def test_a_ttl_of_0_is_no_l1_also_while_listening() -> None:
+    tier = LocalTier(max_bytes=MAX_BYTES, ttl_seconds=0, listening_ttl_seconds=5, is_listening=lambda: True)
+    tier.put(Key("a", "x"), Entry(b"1", 0.0, 0.0), tier.generation("a"))
+    assert tier.get(Key("a", "x")) is None
