@@ -17,7 +17,7 @@ MAX_GENERATIONS = 10_000
 class LocalTier:
     """Least recently used entries go first when `max_bytes` are reached, all of them after `ttl_seconds`.
 
-    While `is_listening` says that other replicas' writes are heard of, after `listening_ttl_seconds`, if that is longer.
+    While `is_listening` says that other replicas' writes are heard of, after `listening_ttl_seconds` if that is more.
     A `ttl_seconds` of 0 keeps nothing.
 
     A group's generation changes with every drop. `put` takes the generation from before the origin was asked, and
