@@ -40,7 +40,8 @@ def test_redis_killed_and_back(bench: Workbench, redis_server: RedisServer) -> N
         assert contents(backend, path) == ("origin", ["before"])
     assert backend.client.post(path, json={"role": "user", "content": "meanwhile"}).status_code == 201
     assert contents(backend, path) == ("origin", ["before", "meanwhile"])
-    assert cache_errors(backend) >= 5
+    # Not one each: a group that was written lately is passed by until its invalidation has been sent again.
+    assert cache_errors(backend) >= 1
     answer = eventually(
         lambda: (
             (answer := backend.client.get("/api/health")).json()["services"]["redis"]["status"] == "down" and answer
