@@ -109,7 +109,7 @@ def variants(stand: Stand, seconds: int, rounds: int) -> tuple[dict[str, Load], 
     """Both arms of an experiment, on live traffic of the same replicas: calm, for its response times, and at the
     limit, for its capacity."""
     stand.backend(OURS, replicas=REPLICAS, EXPERIMENT=json.dumps(EXPERIMENT))
-    clients = {"optimised": client_of("optimised"), "baseline": client_of("baseline")}
+    clients: dict[str, str] = json.loads(stand.run(["python", "arms.py", stand.host(OURS)]))
     stand.wrk(
         OURS, seconds=WARM_SECONDS, connections=CONNECTIONS, replicas=REPLICAS, client=clients["optimised"], mix=EVERY
     )
@@ -273,14 +273,6 @@ def _origin_calls(metrics: dict[tuple[str, frozenset[tuple[str, str]]], float]) 
         if name == "comparator_loads_total" or (ours and said["operation"] == "messages"):
             total += value
     return int(total)
-
-
-def client_of(arm: str) -> str:
-    """An id that the experiment gives to the arm; by the same rule as the backend."""
-    from app.experience.experiments import Experiment
-
-    experiment = Experiment.model_validate(EXPERIMENT)
-    return next(name for name in (f"bench-{n}" for n in range(1000)) if experiment.assign(name).name == arm)
 
 
 def _steady(stand: Stand, name: str, seconds: int) -> list[dict[str, Any]]:

@@ -153,7 +153,7 @@ def test_a_trace_goes_through_to_jaeger_and_the_logs(endpoints: Endpoints, stack
         return list(answer.json()["data"]) if answer.status_code == 200 else []
 
     spans = wait_until(found, f"Jaeger has trace {trace}")[0]["spans"]
-    assert {span["operationName"] for span in spans} >= {f"POST {ROUTE}", "transaction chats"}
+    assert {span["operationName"] for span in spans} >= {f"POST {ROUTE}", "write chats"}
     assert parent in {ref["spanID"] for span in spans for ref in span["references"]}
     entry = wait_until(lambda: _log_entry(stack, trace), f"the logs tell of trace {trace}")
     assert (entry["method"], entry["status"], entry["route"]) == ("POST", 201, ROUTE)
