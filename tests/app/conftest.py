@@ -24,6 +24,7 @@ from tests.app.servers import (
     clients_file,
     free_port,
 )
+from tests.app.stores import PostgresStores, SqliteStores, Stores
 
 
 @pytest.fixture(scope="session")
@@ -156,3 +157,11 @@ def embedded(tmp_path: Path) -> Iterator[Backend]:
         yield backend.wait_until_ready()
     finally:
         backend.close()
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    """Each test runs over both."""
+    if request.param == "sqlite":
+        return SqliteStores(tmp_path / "data")
+    return PostgresStores(request.getfixturevalue("postgres"))

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
-from app.chats.models import Chat, Found, Message, NewMessage
+from app.chats.models import MAX_CONTENT_BYTES, Chat, Found, Message, NewMessage
 from app.chats.store import ChatStore, IdempotentRequest, StoredResponse, Writer
 from app.chats.words import WORD
 from app.events import Event
@@ -229,3 +229,27 @@ def _dependency(name: str, failures: tuple[type[Exception], ...], max_running: i
 
 def _deaf(_: Event) -> None:
     pass
+
+
+async def exported(world: World, chat_id: UUID, owner: str = OWNER) -> list[str]:
+    return [message.content async for message in world.store.export(owner, chat_id)]
+
+
+# What a message may hold.
+CONTENTS = [
+    "x",
+    " \t\r\n",
+    "'; DROP TABLE messages; --",
+    '"quoted" \\ `back` $1 %s ?1 {0}',
+    "100% of _ %",
+    "Grüße, u\u0308ber, İstanbul, ﬁne",
+    "🙂👩‍👩‍👧‍👦 \U0010ffff",
+    "שלום \u202e你好 हिन्दी",
+    "\x01\x1f\x7f\ufeff\ufffe\u2028",
+    "x" * MAX_CONTENT_BYTES,
+    "ä" * (MAX_CONTENT_BYTES // 2),
+    "a " * (MAX_CONTENT_BYTES // 2),
+    "a-" * (MAX_CONTENT_BYTES // 2),
+    "a.b/" * (MAX_CONTENT_BYTES // 4),
+    " ".join(f"{number:04x}" for number in range(MAX_CONTENT_BYTES // 5)),
+]
