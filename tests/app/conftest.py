@@ -165,3 +165,9 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
     if request.param == "sqlite":
         return SqliteStores(tmp_path / "data")
     return PostgresStores(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def empty(postgres: Postgres) -> PostgresStores:
+    """A database of PostgreSQL without a schema."""
+    return PostgresStores(postgres)

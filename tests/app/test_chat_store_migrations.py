@@ -17,7 +17,6 @@ from app.storage import migrations
 from app.storage.migrations import Migration
 from app.storage.postgres import Database
 from app.storage.postgres_chats import PostgresChats
-from tests.app.servers import Postgres
 from tests.app.stores import (
     ALL,
     CONTENTS,
@@ -30,12 +29,6 @@ from tests.app.stores import (
 )
 
 pytestmark = pytest.mark.app
-
-
-@pytest.fixture
-def empty(postgres: Postgres) -> PostgresStores:
-    """A database of PostgreSQL without a schema."""
-    return PostgresStores(postgres)
 
 
 # The statements of the first release, which is gone from here but may still run beside this one.
