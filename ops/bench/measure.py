@@ -184,7 +184,7 @@ def outages(stand: Stand) -> list[Outage]:
         console.say(f"  {dependency} killed")
         # A new replica each time: the breakers start closed.
         stand.backend(OURS)
-        stand.wrk(OURS, seconds=5, connections=8)
+        stand.wrk(OURS, seconds=WARM_SECONDS, connections=CONNECTIONS, mix=EVERY)
         with stand.killed(dependency, after_seconds=BEFORE_SECONDS) as away:
             seen = _steady(stand, OURS, seconds)
         found.append(outage_of(OURS, f"{dependency} killed", seen, away[0] if away else seconds))
