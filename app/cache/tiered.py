@@ -36,7 +36,7 @@ Load = Callable[[], Awaitable[bytes | None]]
 EARLY_PART = 0.02
 # Asks for what another replica is loading: soon at first, then less often.
 FIRST_LOOK_SECONDS = 0.003
-LAST_LOOK_SECONDS = 0.05
+LAST_LOOK_SECONDS = 0.01
 # Stores and refreshes that may go on behind the requests; more of them means that Redis does not keep up.
 MAX_BACKGROUND = 1000
 

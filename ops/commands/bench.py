@@ -55,6 +55,8 @@ class Section(enum.StrEnum):
     soak = "soak"
 
 
+# What is measured in rounds of so many seconds.
+ROUNDS = {Section.variants.value, Section.libraries.value, Section.monitoring.value}
 BY_DEFAULT = [Section.variants, Section.libraries, Section.identical, Section.monitoring, Section.outages]
 
 
@@ -104,7 +106,8 @@ def application(
                         lasted = measure.soak(opened, soak_seconds)
                         keep_result(section, report.soak(lasted), lasted)
     if write:
-        tables["conditions"] = report.conditions(seconds, rounds)
+        if ROUNDS.intersection(figures):
+            tables["conditions"] = report.conditions(seconds, rounds)
         report.write(paths.REPO / "app" / "README.md", tables)
     if as_json:
         typer.echo(json.dumps(figures, indent=2, default=dataclasses.asdict))
