@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Lookup:
 
 
 BYPASS = Lookup(None, None)
+# What `SharedTier.lease` gives instead of a token when the entry has been stored under this version: look again.
+STORED: Final = b"stored"
 
 
 class SharedTier(Protocol):
@@ -51,21 +53,29 @@ class SharedTier(Protocol):
         """The group's version and, where it is current, the entry."""
         ...
 
-    async def store(self, key: Key, version: bytes, entry: Entry, ttl_seconds: float) -> bool:
-        """Keep an entry that was loaded after `lookup` gave `version`; whether that worked."""
+    async def store(
+        self, key: Key, version: bytes, entry: Entry, ttl_seconds: float, lease: bytes | None = None
+    ) -> bool:
+        """Keep an entry that was loaded after `lookup` gave `version`; whether that worked.
+
+        The lease to load it, if there is one, stays for a moment and tells that it is done: a replica that looked
+        before the entry was there and asks for the lease after it must not load again.
+        """
         ...
 
-    async def invalidate(self, group: str) -> None:
+    async def invalidate(self, group: str, *, perhaps: bool = False) -> None:
         """Make all entries of the group useless here, and tell every replica. Call it after the commit.
 
         What cannot be sent now is kept and sent later; until then this replica does not use the tier for the group.
+        `perhaps` tells the replicas that the commit may not have happened.
         """
         ...
 
     async def lease(self, key: Key, version: bytes, seconds: float) -> bytes | None:
         """The right to load this entry alone among all replicas, or None when another has it.
 
-        Returns a token for `release`. A tier that cannot tell grants the lease: a second load is better than none.
+        Returns a token for `release`, or STORED. A tier that cannot tell grants the lease: a second load is better
+        than none.
         """
         ...
 

@@ -16,21 +16,22 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from app.cache.redis_tier import channel
+from app.cache.redis_tier import PERHAPS, channel
 from app.events import CacheInvalidated, Listener
 from app.storage.redis import FAILURES
 
 log = logging.getLogger(__name__)
 
 # A connection that is half dead (a power cut, a firewall that forgot it) says nothing: ask it.
-QUIET_SECONDS = 5.0
-ANSWER_SECONDS = 2.0
+QUIET_SECONDS = 1.0
+ANSWER_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.1
 LAST_PAUSE_SECONDS = 2.0
 
 
 class Invalidations:
-    """Calls `on_group` for every group that another replica invalidated, `on_gap` when some may have been missed."""
+    """Calls `on_group` for every group that another replica invalidated, and whether that was only perhaps needed;
+    `on_gap` when some may have been missed."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class Invalidations:
         *,
         sender: str,
         namespace: str,
-        on_group: Callable[[str], None],
+        on_group: Callable[[str, bool], None],
         on_gap: Callable[[], None],
     ) -> None:
         self._redis: Any = redis
@@ -95,7 +96,8 @@ class Invalidations:
 
     def _hear(self, data: bytes) -> None:
         sender, _, group = data.decode("utf-8", "replace").partition(" ")
+        perhaps = sender.endswith(PERHAPS)
         # What this replica wrote itself it has dropped already.
-        if group and sender != self._sender:
-            self._on_group(group)
+        if group and sender.removesuffix(PERHAPS) != self._sender:
+            self._on_group(group, perhaps)
             self._emit(CacheInvalidated(remote=True))

@@ -17,7 +17,8 @@ MAX_GENERATIONS = 10_000
 class LocalTier:
     """Least recently used entries go first when `max_bytes` are reached, all of them after `ttl_seconds`.
 
-    While `is_listening` says that other replicas' writes are heard of, after `listening_ttl_seconds` if that is more.
+    While `is_listening` says that other replicas' writes are heard of, after `listening_ttl_seconds` if that is more;
+    but not negative entries.
     A `ttl_seconds` of 0 keeps nothing.
 
     A group's generation changes with every drop. `put` takes the generation from before the origin was asked, and
@@ -74,7 +75,9 @@ class LocalTier:
             return
         if key in self._entries:
             self._remove(key)
-        ttl_seconds = self._listening_ttl_seconds if self._is_listening() else self._ttl_seconds
+        # Nothing tells when what was not there begins to be.
+        told = entry.body is not None and self._is_listening()
+        ttl_seconds = self._listening_ttl_seconds if told else self._ttl_seconds
         self._entries[key] = (entry, self._clock() + ttl_seconds)
         self._groups.setdefault(key.group, set()).add(key)
         self.bytes_used += size_bytes

@@ -7,12 +7,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from app.cache.entry import Entry, Key, Lookup
+from app.cache.entry import STORED, Entry, Key, Lookup
 from app.cache.local import OVERHEAD_BYTES
 from app.events import Listener, TierLookedUp
 
 VERSION_BYTES = 16
 MAX_VERSIONS = 100_000
+STORED_SECONDS = 0.2
 
 
 class MemoryTier:
@@ -43,7 +44,9 @@ class MemoryTier:
         self._entries.move_to_end(key)
         return Lookup(version, found[1])
 
-    async def store(self, key: Key, version: bytes, entry: Entry, ttl_seconds: float) -> bool:
+    async def store(
+        self, key: Key, version: bytes, entry: Entry, ttl_seconds: float, lease: bytes | None = None
+    ) -> bool:
         """See SharedTier."""
         size_bytes = _size(entry)
         if size_bytes > self._max_bytes or self._versions.get(key.group) != version:
@@ -54,10 +57,13 @@ class MemoryTier:
         self.bytes_used += size_bytes
         while self.bytes_used > self._max_bytes:
             self._remove(next(iter(self._entries)))
+        if lease is not None:
+            self._leases[key, version] = (STORED, self._clock() + STORED_SECONDS)
         return True
 
-    async def invalidate(self, group: str) -> None:
+    async def invalidate(self, group: str, *, perhaps: bool = False) -> None:
         """See SharedTier."""
+        del perhaps
         self._new_version(group)
 
     async def lease(self, key: Key, version: bytes, seconds: float) -> bytes | None:
@@ -67,7 +73,7 @@ class MemoryTier:
             self._leases = {name: lease for name, lease in self._leases.items() if lease[1] > now}
         held = self._leases.get((key, version))
         if held is not None and held[1] > now:
-            return None
+            return STORED if held[0] == STORED else None
         token = secrets.token_bytes(VERSION_BYTES)
         self._leases[key, version] = (token, now + seconds)
         return token

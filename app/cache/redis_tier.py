@@ -26,7 +26,7 @@ from redis.asyncio import Redis
 from app import context
 from app.cache.batch import Batch
 from app.cache.codec import decode, encode
-from app.cache.entry import BYPASS, Entry, Key, Lookup
+from app.cache.entry import BYPASS, STORED, Entry, Key, Lookup
 from app.errors import BreakerOpenError, DeadlineExceededError, DependencyUnavailableError
 from app.events import BreakerState, CacheFailed, Listener, TierLookedUp
 from app.resilience.dependency import Dependency
@@ -38,6 +38,7 @@ VERSION_BYTES = 16
 MAX_PENDING = 50_000
 # Much longer than a replica may be behind its primary when it takes over.
 REPEATED_SECONDS = 60.0
+PERHAPS = "?"
 # Lookups in one round trip.
 MAX_BATCH = 64
 # Entries stored together must not expire together.
@@ -126,7 +127,9 @@ class RedisTier:
         )
         return list(zip(found[::2], found[1::2], strict=True))
 
-    async def store(self, key: Key, version: bytes, entry: Entry, ttl_seconds: float) -> bool:
+    async def store(
+        self, key: Key, version: bytes, entry: Entry, ttl_seconds: float, lease: bytes | None = None
+    ) -> bool:
         """See SharedTier."""
         data = version + encode(entry, self._compress_above_bytes)
         if len(data) > self._max_entry_bytes:
@@ -134,18 +137,24 @@ class RedisTier:
         milliseconds = max(1, int(1000 * ttl_seconds * random.uniform(1 - TTL_JITTER, 1.0)))  # noqa: S311
 
         async def put() -> bool:
-            await self._redis.set(self._entry_key(key), data, px=milliseconds)
+            # The entry first: who is told that it is stored looks for it.
+            async with self._redis.pipeline(transaction=False) as both:
+                both.set(self._entry_key(key), data, px=milliseconds)
+                if lease is not None:
+                    # Longer than any read takes from its lookup to its question for the lease.
+                    both.set(self._lease_key(key, version), STORED, px=int(2000 * self._timeout_seconds) + 1)
+                await both.execute()
             return True
 
         return await self._guarded("store", put, self._timeout_seconds / 2, False)
 
-    async def invalidate(self, group: str) -> None:
+    async def invalidate(self, group: str, *, perhaps: bool = False) -> None:
         """See SharedTier."""
         # Noted first: if this call is cancelled or fails, the group stays noted.
         self._note_pending(group)
         self._sending[group] = ended = asyncio.get_running_loop().create_future()
         try:
-            await self._send_invalidation(group)
+            await self._send_invalidation(group, perhaps)
         finally:
             ended.set_result(None)
             if self._sending.get(group) is ended:
@@ -157,7 +166,8 @@ class RedisTier:
 
         async def ask() -> bytes | None:
             name = self._lease_key(key, version)
-            return token if await self._redis.set(name, token, nx=True, px=max(1, int(1000 * seconds))) else None
+            held = await self._redis.set(name, token, nx=True, get=True, px=max(1, int(1000 * seconds)))
+            return token if held is None else STORED if held == STORED else None
 
         return await self._guarded("lease", ask, self._timeout_seconds / 4, token)
 
@@ -221,14 +231,14 @@ class RedisTier:
                 break
             del self._recent[oldest]
 
-    async def _send_invalidation(self, group: str) -> bool:
+    async def _send_invalidation(self, group: str, perhaps: bool = False) -> bool:
         noted = self._pending.get(group)
 
         async def put() -> bool:
             # The new version before the message: who hears the message and looks again must find the new version.
             async with self._redis.pipeline(transaction=True) as both:
                 both.set(self._version_key(group), secrets.token_bytes(VERSION_BYTES), ex=self._version_ttl_seconds)
-                both.publish(channel(self._namespace), f"{self._sender} {group}")
+                both.publish(channel(self._namespace), message(self._sender, group, perhaps))
                 await both.execute()
             return True
 
@@ -268,5 +278,10 @@ class RedisTier:
 
 
 def channel(namespace: str) -> str:
-    """Where invalidations are published, each as `sender group`."""
+    """Where invalidations are published, each as a `message`."""
     return f"{namespace}:invalidations"
+
+
+def message(sender: str, group: str, perhaps: bool) -> str:
+    """`sender group`, or `sender? group` where nobody knows whether the write happened."""
+    return f"{sender}{PERHAPS if perhaps else ''} {group}"

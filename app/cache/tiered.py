@@ -3,9 +3,10 @@
     L1 in this process ─► L2 shared by the replicas ─► the origin ─► (only if the origin is away) L3 on disk
 
 What a read may miss: a write on this replica, once it has returned, never. A write on another replica for as long as
-its invalidation message travels (milliseconds), and if that message is lost for at most the L1 TTL plus the time that
-a lookup in L2 may take. While Redis is away nothing is read from L2, so the same bound holds; stale answers
-come from L3 alone, only while the origin is away, and say so.
+its invalidation message travels (milliseconds). If the connection that brings the messages dies, L1 is emptied once
+that is noticed, which takes a silent one 2 s, and from then on keeps entries for its short TTL only. If the writer
+alone cannot reach Redis, this replica hears of the write when it can again, or when the longer TTL of L1 and that of
+L2 are over. Stale answers come from L3 alone, only while the origin is away, and say so.
 
 How a write beats a reader that is about to store what it read before: L1 asks for the generation, L2 for the version,
 that was current *before* the origin was asked, and L3 for the time at which that began.
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import context
-from app.cache.entry import BYPASS, DurableStore, Entry, Key, Lookup, SharedTier
+from app.cache.entry import BYPASS, STORED, DurableStore, Entry, Key, Lookup, SharedTier
 from app.cache.local import LocalTier
 from app.context import Variant
 from app.errors import DeadlineExceededError, DependencyUnavailableError
@@ -129,19 +130,23 @@ class TieredCache:
         )
         return self._served(loaded, joined)
 
-    async def invalidate(self, *groups: str) -> None:
-        """Make every answer about the groups useless, on all replicas. Call it after the commit."""
+    async def invalidate(self, *groups: str, perhaps: bool = False) -> None:
+        """Make every answer about the groups useless, on all replicas. Call it after the commit.
+
+        `perhaps`: nobody knows whether there was one, because the origin is going away. What L3 has may be all that
+        readers get for as long as it is away, so there it stays.
+        """
         for group in groups:
-            self._drop(group)
+            self._drop(group, perhaps)
             self._emit(CacheInvalidated(remote=False))
-        await asyncio.gather(*map(self._shared.invalidate, groups))
+        await asyncio.gather(*(self._shared.invalidate(group, perhaps=perhaps) for group in groups))
         # Again: until L2 had the new version, a read may have put the old entry from there into L1.
         for group in groups:
             self._local.drop(group)
 
-    def dropped_elsewhere(self, group: str) -> None:
-        """Another replica has written."""
-        self._drop(group)
+    def dropped_elsewhere(self, group: str, perhaps: bool) -> None:
+        """Another replica has written; or `perhaps` it has, see `invalidate`."""
+        self._drop(group, perhaps)
 
     def missed_messages(self) -> None:
         """Other replicas may have written: nothing in L1 is sure any more, and L3 is stale by its nature."""
@@ -153,9 +158,9 @@ class TieredCache:
         while self._background:
             await asyncio.wait(self._background)
 
-    def _drop(self, group: str) -> None:
+    def _drop(self, group: str, perhaps: bool) -> None:
         self._local.drop(group)
-        if self._durable is not None:
+        if self._durable is not None and not perhaps:
             self._durable.drop_soon(group)
 
     def _served(self, loaded: _Loaded, joined: bool = False) -> Cached:
@@ -168,8 +173,8 @@ class TieredCache:
         lease = None
         if version is not None and variant.dedup:
             lease = await self._shared.lease(key, version, self._limits.dedup_timeout_seconds)
-            if lease is None:
-                lease, found = await self._wait_for_other_replica(key, version)
+            if lease is None or lease == STORED:
+                lease, found = await self._wait_for_other_replica(key, version, lease)
                 if found is not None:
                     self._emit(ReadShared(across_replicas=True))
                     if variant.l1:
@@ -189,7 +194,7 @@ class TieredCache:
         if variant.l1:
             self._local.put(key, entry, generation)
         if version is not None:
-            self._behind(self._store(key, version, entry, lease))
+            self._behind(self._store(key, version, entry, generation, lease))
         if variant.l3 and self._durable is not None and entry.body is not None:
             self._durable.put_soon(key, entry)
         return _Loaded(entry, "origin")
@@ -202,30 +207,37 @@ class TieredCache:
         self._emit(TierLookedUp("l3", entry is not None, time.perf_counter() - began))
         return entry
 
-    async def _wait_for_other_replica(self, key: Key, version: bytes) -> tuple[bytes | None, Entry | None]:
+    async def _wait_for_other_replica(
+        self, key: Key, version: bytes, lease: bytes | None
+    ) -> tuple[bytes | None, Entry | None]:
         """What another replica loaded; or the lease, if it gave up; or neither: go on without."""
         ends_at = time.monotonic() + min(self._limits.dedup_timeout_seconds, context.remaining_seconds())
         pause_seconds = FIRST_LOOK_SECONDS
         while time.monotonic() < ends_at:
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause_seconds = min(2 * pause_seconds, LAST_LOOK_SECONDS)
+            if lease is None:
+                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                pause_seconds = min(2 * pause_seconds, LAST_LOOK_SECONDS)
             lookup = await self._shared.lookup(key)
             if lookup.entry is not None:
                 return None, lookup.entry
             if lookup.version != version:
                 # Written in the meantime, or L2 is gone: nobody will store under this version.
                 return None, None
+            if lease == STORED:
+                # Evicted already, or replaced by what a slower replica had read before the last write.
+                return None, None
             lease = await self._shared.lease(key, version, self._limits.dedup_timeout_seconds)
-            if lease is not None:
+            if lease is not None and lease != STORED:
                 return lease, None
         return None, None
 
-    async def _store(self, key: Key, version: bytes, entry: Entry, lease: bytes | None) -> None:
-        limits = self._limits
-        ttl_seconds = limits.negative_ttl_seconds if entry.body is None else limits.l2_ttl_seconds
-        stored = await self._shared.store(key, version, entry, ttl_seconds)
-        # A stored entry keeps its lease until that expires: another replica that looked before the entry was there
-        # and asks for the lease after it must not get it and load again; it will look again and find the entry.
+    async def _store(self, key: Key, version: bytes, entry: Entry, generation: int, lease: bytes | None) -> None:
+        stored = False
+        # What a write has overtaken would only take the place of what is read after it.
+        if generation == self._local.generation(key.group):
+            limits = self._limits
+            ttl_seconds = limits.negative_ttl_seconds if entry.body is None else limits.l2_ttl_seconds
+            stored = await self._shared.store(key, version, entry, ttl_seconds, lease)
         if lease is not None and not stored:
             await self._shared.release(key, version, lease)
 
@@ -242,7 +254,7 @@ class TieredCache:
 
     async def _refresh(self, key: Key, version: bytes, load: Load, generation: int, variant: Variant) -> None:
         lease = await self._shared.lease(key, version, self._limits.dedup_timeout_seconds)
-        if lease is None:
+        if lease is None or lease == STORED:
             return
         try:
             entry = await _load(load)
@@ -255,7 +267,7 @@ class TieredCache:
             self._local.put(key, entry, generation)
         if variant.l3 and self._durable is not None and entry.body is not None:
             self._durable.put_soon(key, entry)
-        await self._store(key, version, entry, lease)
+        await self._store(key, version, entry, generation, lease)
 
     def _behind(self, work: Coroutine[Any, Any, None]) -> None:
         if len(self._background) >= MAX_BACKGROUND:

@@ -160,7 +160,7 @@ class ChatHistory:
             raise
         except BaseException:
             # A connection that broke in the commit does not tell whether it happened.
-            await self._cache.invalidate(*groups)
+            await self._cache.invalidate(*groups, perhaps=True)
             raise
         await self._cache.invalidate(*groups)
         if response.replayed:

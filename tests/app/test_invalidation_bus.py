@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from app.cache import invalidations
 from app.cache.invalidations import Invalidations
-from app.cache.redis_tier import channel
+from app.cache.redis_tier import channel, message
 from app.events import CacheInvalidated, Event
 from app.settings import Settings
 from app.storage import redis
@@ -51,10 +51,13 @@ class Ear:
             self.events.append,
             sender=sender,
             namespace=namespace,
-            on_group=self.heard.append,
+            on_group=self._hear,
             on_gap=lambda: self.heard.append(None),
         )
         self.task = asyncio.create_task(self.bus.run())
+
+    def _hear(self, group: str, perhaps: bool) -> None:
+        self.heard.append(f"{group}, perhaps" if perhaps else group)
 
     @property
     def groups(self) -> list[str]:
@@ -125,6 +128,17 @@ def test_a_message_reaches_every_other_listener_and_not_its_sender(redis_server:
             await until(lambda ear=ear: "last" in ear.groups, "all was heard")  # type: ignore[misc]
         assert [ear.heard for ear in ears] == [[None, "last"], [None, "chat", "last"], [None, "chat", "last"]]
         assert ears[0].events == [CacheInvalidated(remote=True)]
+
+    play(redis_server, scenario)
+
+
+def test_a_message_says_whether_the_write_is_sure(redis_server: RedisServer) -> None:
+    async def scenario(world: World) -> None:
+        ear = await world.connected("here")
+        for sender, group, perhaps in (("here", "own", True), ("there", "a", True), ("there", "b", False)):
+            await world.say(message(sender, group, perhaps))
+        await until(lambda: "b" in ear.groups, "all was heard")
+        assert ear.groups == ["a, perhaps", "b"]
 
     play(redis_server, scenario)
 

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.cache import redis_tier
-from app.cache.entry import BYPASS, Entry, Key, Lookup, SharedTier
+from app.cache.entry import BYPASS, STORED, Entry, Key, Lookup, SharedTier
 from app.cache.memory_tier import MemoryTier
 from app.cache.redis_tier import VERSION_BYTES, RedisTier
 from app.events import BreakerState, CacheFailed, Event, TierLookedUp
@@ -290,6 +290,22 @@ def test_a_lease_ends_by_itself(contract: Contract) -> None:
             return await tier.lease(KEY, version, 60) is not None
 
         await until(free, "the lease ends")
+
+    contract(scenario)
+
+
+def test_a_lease_tells_that_its_entry_is_stored(contract: Contract) -> None:
+    async def scenario(tier: SharedTier, _: list[Event]) -> None:
+        version = await version_of(tier)
+        lease = await tier.lease(KEY, version, 60)
+        assert await tier.lease(KEY, version, 60) is None, "somebody is loading"
+        assert await tier.store(KEY, version, ENTRY, TTL_SECONDS, lease)
+        assert await tier.lease(KEY, version, 60) == STORED
+
+        async def free() -> bool:
+            return await tier.lease(KEY, version, 60) not in (None, STORED)
+
+        await until(free, "the mark ends")
 
     contract(scenario)
 

@@ -125,6 +125,11 @@ def test_entries_last_longer_while_writes_are_heard_of() -> None:
     assert (tier.get(heard) is None, tier.get(unheard) is None) == (False, False)
     now[0] = 4.9
     assert (tier.get(heard) is None, tier.get(unheard) is None) == (False, True)
+    absent = Key("absent", "x")
+    listening[0] = True
+    tier.put(absent, Entry(None, 0.0, 0.0), tier.generation("absent"))
+    now[0] += 1
+    assert tier.get(absent) is None, "nobody is told when it begins to be"
     tier.drop("heard")
     assert tier.get(heard) is None, "what is heard counts at once"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app import context
 from app.cache import tiered
-from app.cache.entry import BYPASS, Entry, Key, Lookup
+from app.cache.entry import BYPASS, STORED, Entry, Key, Lookup
 from app.cache.local import LocalTier
 from app.cache.memory_tier import MemoryTier
 from app.cache.tiered import Cached, Limits, TieredCache
@@ -48,6 +48,10 @@ class Slow(MemoryTier):
     # An invalidation may take longer than a lookup that overtakes it.
     more_turns_for_writes = 0
     away = False
+    on_store: Callable[[bytes | None], None] = staticmethod(lambda _: None)
+
+    def evict(self, key: Key) -> None:
+        self._remove(key)
 
     async def _travel(self, more: int = 0) -> None:
         for _ in range(self.turns + more):
@@ -59,13 +63,16 @@ class Slow(MemoryTier):
         await self._travel()
         return found
 
-    async def store(self, key: Key, version: bytes, entry: Entry, ttl_seconds: float) -> bool:
+    async def store(
+        self, key: Key, version: bytes, entry: Entry, ttl_seconds: float, lease: bytes | None = None
+    ) -> bool:
         await self._travel()
-        return not self.away and await super().store(key, version, entry, ttl_seconds)
+        self.on_store(entry.body)
+        return not self.away and await super().store(key, version, entry, ttl_seconds, lease)
 
-    async def invalidate(self, group: str) -> None:
+    async def invalidate(self, group: str, *, perhaps: bool = False) -> None:
         await self._travel(self.more_turns_for_writes)
-        await super().invalidate(group)
+        await super().invalidate(group, perhaps=perhaps)
         await self._travel()
 
 
@@ -259,13 +266,31 @@ def test_a_message_of_another_replica_ends_what_l1_has() -> None:
         await world.settle()
         await world.write(0)
         assert (await world.read(1)).body == b"0", "L1 does not know yet"
-        world.caches[1].dropped_elsewhere(KEY.group)
+        world.caches[1].dropped_elsewhere(KEY.group, perhaps=False)
         assert (await world.read(1)).body == b"1"
         await world.write(0)
         world.caches[1].missed_messages()
         assert (await world.read(1)).body == b"2"
 
     play(scenario, replicas=2)
+
+
+@pytest.mark.parametrize("perhaps", [True, False])
+def test_a_write_that_perhaps_happened_leaves_the_last_resort(perhaps: bool) -> None:
+    async def scenario(world: World) -> None:
+        await world.read()
+        await world.caches[0].invalidate(KEY.group, perhaps=perhaps)
+        assert (KEY in world.disk.entries) == perhaps
+        await world.read()
+        assert world.loads == 2, "L1 and L2 do not serve it any more"
+        world.caches[0].dropped_elsewhere(KEY.group, perhaps)
+        assert (KEY in world.disk.entries) == perhaps
+        if perhaps:
+            world.broken = True
+            await world.caches[0].invalidate(KEY.group, perhaps=True)
+            assert (await world.read()).stale
+
+    play(scenario)
 
 
 def test_ten_thousand_reads_on_two_replicas_are_one_load() -> None:
@@ -286,9 +311,46 @@ def test_a_replica_that_looked_too_early_does_not_load_again() -> None:
         await world.read(0)
         await world.settle()
         assert early.version is not None
-        assert await world.shared.lease(KEY, early.version, 5) is None
+        assert await world.shared.lease(KEY, early.version, 5) == STORED
 
     play(scenario)
+
+
+def test_nobody_waits_for_an_entry_that_was_there_and_is_gone() -> None:
+    async def scenario(world: World) -> None:
+        await world.read(0)
+        await world.settle()
+        world.shared.evict(KEY)
+        served = await asyncio.wait_for(world.read(1), 1)
+        assert (served.source, world.loads) == ("origin", 2)
+
+    play(scenario, replicas=2)
+
+
+def test_what_a_write_has_overtaken_does_not_take_the_place_of_what_is_read_after_it() -> None:
+    async def scenario(world: World) -> None:
+        gate = asyncio.Event()
+
+        async def slow() -> bytes | None:
+            world.loads += 1
+            await gate.wait()
+            return b"old"
+
+        early = asyncio.create_task(world.caches[0].read(KEY, slow))
+        while world.loads == 0:
+            await asyncio.sleep(0)
+        await world.write(1)
+        world.caches[0].dropped_elsewhere(KEY.group, perhaps=False)
+        await world.read(1)
+        await world.settle()
+        stored: list[bytes | None] = []
+        world.shared.on_store = stored.append
+        gate.set()
+        assert (await early).body == b"old"
+        await world.settle()
+        assert stored == []
+
+    play(scenario, replicas=2)
 
 
 def test_the_replica_that_waited_loads_itself_when_the_other_gives_up() -> None:
