@@ -122,7 +122,7 @@ class Settings(BaseModel):
     l1_ttl_milliseconds: int = Field(default=100, ge=0, le=60_000)
     # While invalidation messages are heard. They end an entry at once; this bounds what a lost one costs.
     l1_listening_ttl_milliseconds: int = Field(default=60_000, ge=0, le=60_000)
-    l1_max_bytes: int = Field(default=32 * MIB, ge=0)
+    l1_max_bytes: int = Field(default=64 * MIB, ge=0)
     l2_ttl_seconds: int = Field(default=300, ge=1)
     # Of the stand-in for Redis in embedded mode; Redis itself has `maxmemory`.
     l2_max_bytes: int = Field(default=64 * MIB, ge=0)

@@ -15,9 +15,10 @@ from ops.bench.stand import Mix, Stand
 
 OURS = "pidea"
 LIBRARIES = ("cashews", "aiocache")
-# More than the machine can serve at once, and so few that it never has to queue.
+# More than the machine can serve at once.
 CONNECTIONS = 16
-CALM_CONNECTIONS = 2
+# With these pauses, so few requests that none of them has to queue: what is measured then is the service.
+CALM_THINK_MS = 20
 STEADY_PER_SECOND = 150
 FROZEN_SECONDS = 10
 BEFORE_SECONDS = 5
@@ -33,6 +34,8 @@ EXPERIMENT = {
 # Of the staging stack.
 REPLICAS = 2
 IDENTICAL_CALLS = 10_000
+DURATION = "pidea_http_request_duration_seconds_"
+MESSAGES = "/api/chats/{chat_id}/messages"
 EVERY = Mix(skew=0.0, writes=0.0)
 HOT = Mix(chats=1, writes=0.0)
 
@@ -50,6 +53,9 @@ class Load:
     origin_calls: int
     hit_ratio: float | None = None
     cpu_ms_per_request: float | None = None
+    # As the service itself measures them.
+    read_mean_ms: float | None = None
+    write_mean_ms: float | None = None
 
     @property
     def origin_calls_per_thousand(self) -> float:
@@ -114,14 +120,13 @@ def variants(stand: Stand, seconds: int, rounds: int) -> tuple[dict[str, Load], 
         OURS, seconds=WARM_SECONDS, connections=CONNECTIONS, replicas=REPLICAS, client=clients["optimised"], mix=EVERY
     )
     loads = []
-    for connections in (CALM_CONNECTIONS, CONNECTIONS):
+    for mix in (Mix(think_ms=CALM_THINK_MS), Mix()):
         runs = {arm: _Rounds(stand, OURS, arm) for arm in clients}
         for number in range(rounds):
             for arm, client in clients.items():
-                console.say(f"  {arm}, {connections} connections, round {number + 1} of {rounds}")
-                runs[arm].add(
-                    partial(stand.wrk, OURS, seconds=seconds, connections=connections, replicas=REPLICAS, client=client)
-                )
+                console.say(f"  {arm}, {'calm' if mix.think_ms else 'at the limit'}, round {number + 1} of {rounds}")
+                load = partial(stand.wrk, OURS, seconds=seconds, connections=CONNECTIONS, replicas=REPLICAS)
+                runs[arm].add(partial(load, client=client, mix=mix))
         loads.append({arm: run.load() for arm, run in runs.items()})
     stand.remove(OURS)
     return loads[0], loads[1]
@@ -251,17 +256,24 @@ class _Rounds:
             hit_ratio=total["hits"] / total["reads"] if total.get("reads") else None,
             origin_calls=int(total["origin"]),
             cpu_ms_per_request=1000 * total["cpu"] / requests if total.get("cpu") else None,
+            read_mean_ms=1000 * total["GET_sum"] / total["GET_count"] if total["GET_count"] else None,
+            write_mean_ms=1000 * total["POST_sum"] / total["POST_count"] if total["POST_count"] else None,
         )
 
     def _figures(self) -> dict[str, float]:
         metrics = self._stand.metrics(self._name)
         figures = {"origin": float(_origin_calls(metrics)), "reads": 0.0, "hits": 0.0}
+        figures |= {f"{method}_{kind}": 0.0 for method in ("GET", "POST") for kind in ("sum", "count")}
         figures["cpu"] = metrics.get(("process_cpu_seconds_total", frozenset()), 0.0)
         for (name, labels), value in metrics.items():
             said = dict(labels)
             if name == "pidea_cache_reads_total" and said["variant"] == self._variant:
                 figures["reads"] += value
                 figures["hits"] += value if said["source"] in ("l1", "l2", "l3") else 0.0
+            elif name.startswith(DURATION) and said["route"] == MESSAGES and said["variant"] == self._variant:
+                kind = name.removeprefix(DURATION)
+                if kind in ("sum", "count"):
+                    figures[f"{said['method']}_{kind}"] += value
         return figures
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ops.bench.measure import (
     BEFORE_SECONDS,
-    CALM_CONNECTIONS,
+    CALM_THINK_MS,
     CONNECTIONS,
     OURS,
     STEADY_PER_SECOND,
@@ -26,9 +26,9 @@ def variants(calm: Mapping[str, Load], limit: Mapping[str, Load]) -> str:
     """Optimisations on and off, side by side."""
     return "\n\n".join(
         (
-            f"Response times, {CALM_CONNECTIONS} connections:",
+            f"Response times: {CONNECTIONS} clients that think for {CALM_THINK_MS} ms before they ask again.",
             _variants(calm),
-            f"At the machine's limit, {CONNECTIONS} connections:",
+            f"At the machine's limit: {CONNECTIONS} clients that do not think.",
             _variants(limit),
         )
     )
@@ -43,6 +43,8 @@ def _variants(measured: Mapping[str, Load]) -> str:
             ("mean response (ms)", *_pair(off, on, "mean_ms", 2)),
             ("p50 (ms)", *_pair(off, on, "p50_ms", 2)),
             ("p99 (ms)", *_pair(off, on, "p99_ms", 1)),
+            ("mean of reads, within the service (ms)", *_pair(off, on, "read_mean_ms", 2)),
+            ("mean of appends, within the service (ms)", *_pair(off, on, "write_mean_ms", 2)),
             ("processor time a request (ms)", *_pair(off, on, "cpu_ms_per_request", 2)),
             ("hit rate", _percent(off.hit_ratio), _percent(on.hit_ratio), ""),
             ("reads that PostgreSQL answered", off.origin_calls, on.origin_calls, ""),

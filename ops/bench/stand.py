@@ -39,17 +39,24 @@ HEALTHY_WITHIN_SECONDS = 120.0
 @dataclass(frozen=True)
 class Mix:
     """What clients ask for: so many chats of so many messages, their popularity falling as 1 / rank**skew, and the
-    part of all requests that writes."""
+    part of all requests that writes. Between an answer and the next question a client thinks for `think_ms` on
+    average."""
 
     chats: int = 2000
     messages: int = 50
     skew: float = 1.0
     writes: float = 0.05
+    think_ms: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
         """For the load generators."""
-        return {"CHATS": str(self.chats), "SKEW": str(self.skew), "WRITES": str(self.writes)}
+        return {
+            "CHATS": str(self.chats),
+            "SKEW": str(self.skew),
+            "WRITES": str(self.writes),
+            "THINK_MS": str(self.think_ms),
+        }
 
 
 class Stand:

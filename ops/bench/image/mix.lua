@@ -1,10 +1,11 @@
 -- wrk: a realistic mix of reads and appends over chats whose popularity follows Zipf's law. Prints one line of JSON.
--- Environment: TOKEN, CLIENT_ID, CHATS (how many), SKEW, WRITES (their part of all requests).
+-- Environment: TOKEN, CLIENT_ID, CHATS (how many), SKEW, WRITES (their part of all requests), THINK_MS.
 local token = os.getenv("TOKEN")
 local client_id = os.getenv("CLIENT_ID")
 local chats = tonumber(os.getenv("CHATS"))
 local skew = tonumber(os.getenv("SKEW"))
 local writes = tonumber(os.getenv("WRITES"))
+local think_ms = tonumber(os.getenv("THINK_MS") or "0")
 
 local headers = { ["Authorization"] = "Bearer " .. token, ["X-Client-Id"] = client_id }
 local json = { ["Authorization"] = "Bearer " .. token, ["X-Client-Id"] = client_id, ["Content-Type"] = "application/json" }
@@ -51,6 +52,12 @@ function request()
   end
   if not reads[rank] then reads[rank] = wrk.format("GET", path(rank), headers) end
   return reads[rank]
+end
+
+-- Between an answer and the next question, as people think: on average THINK_MS.
+function delay()
+  if think_ms == 0 then return 0 end
+  return math.random(0, 2 * think_ms)
 end
 
 function done(summary, latency, requests)

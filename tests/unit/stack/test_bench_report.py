@@ -11,8 +11,8 @@ from ops.bench import measure, report
 from ops.bench.stand import Mix
 from ops.errors import UsageError
 
-FAST = measure.Load(900.0, 4.0, 3.0, 20.0, 1000, 0, 40, 0.95, 0.4)
-SLOW = measure.Load(300.0, 16.0, 12.0, 90.0, 500, 2, 480, 0.0, 0.9)
+FAST = measure.Load(900.0, 4.0, 3.0, 20.0, 1000, 0, 40, 0.95, 0.4, 0.5, 5.0)
+SLOW = measure.Load(300.0, 16.0, 12.0, 90.0, 500, 2, 480, 0.0, 0.9, 1.5, 6.0)
 
 
 def second(number: int, latency_ms: float, state: str, *, failed: int = 0, stale: int = 0) -> dict[str, object]:
@@ -31,6 +31,7 @@ def test_a_table_of_variants_says_by_how_much_what_is_better() -> None:
     rows = report.variants({"optimised": FAST, "baseline": SLOW}, {"optimised": SLOW, "baseline": FAST}).splitlines()
     assert "| requests a second | 300 | 900 | 3.00 |" in rows
     assert "| mean response (ms) | 16.00 | 4.00 | 4.00 |" in rows
+    assert "| mean of reads, within the service (ms) | 1.50 | 0.50 | 3.00 |" in rows
     assert "| hit rate | 0.0 % | 95.0 % |  |" in rows
     assert "| mean response (ms) | 4.00 | 16.00 | 0.25 |" in rows, "the other load"
 
@@ -93,4 +94,5 @@ def test_the_readme_of_the_backend_has_a_place_for_every_section() -> None:
 
 
 def test_the_load_generators_know_the_mix_by_their_environment() -> None:
-    assert Mix(chats=7, skew=0.5, writes=0.1).environment == {"CHATS": "7", "SKEW": "0.5", "WRITES": "0.1"}
+    expected = {"CHATS": "7", "SKEW": "0.5", "WRITES": "0.1", "THINK_MS": "9"}
+    assert Mix(chats=7, skew=0.5, writes=0.1, think_ms=9).environment == expected
