@@ -1,5 +1,8 @@
 """The policy pack's entry point: constructs the pack, nothing else. Importing it starts a server and never returns."""
 
+import datetime
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -7,32 +10,16 @@ from pathlib import Path
 here = Path(__file__).resolve().parent
 sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != here)]
 
-from pulumi_policy import (  # noqa: E402 - only now can our own be found
-    EnforcementLevel,
-    PolicyPack,
-    ReportViolation,
-    ResourceValidationArgs,
-    ResourceValidationPolicy,
-)
+from pulumi_policy import PolicyPack  # noqa: E402 - only now can our own be found
 
-from policies.rules import rollback  # noqa: E402
+from policies.exceptions import ExceptionsError  # noqa: E402
+from policies.pack import Pack  # noqa: E402
 
-
-def rollback_can_work(args: ResourceValidationArgs, report: ReportViolation) -> None:
-    """Reports what keeps a service's update from rolling back."""
-    if args.resource_type == rollback.SERVICE:
-        for problem in rollback.problems(args.props):
-            report(f"{args.name} {problem}.", None)
-
-
-PolicyPack(
-    name="pidea",
-    enforcement_level=EnforcementLevel.MANDATORY,
-    policies=[
-        ResourceValidationPolicy(
-            name="rollback-can-work",
-            description="The update of every service is watched long enough to notice a failure, and rolled back then.",
-            validate=rollback_can_work,
-        ),
-    ],
-)
+# `./pidea` says which environment it is, and some engines do. Where nobody does, the strictest counts.
+config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
+environment = os.environ.get("PIDEA_POLICY_ENVIRONMENT") or config.get("pidea:environment", "prod")
+try:
+    pack = Pack(environment, datetime.datetime.now(datetime.UTC).date())
+except ExceptionsError as error:
+    sys.exit(f"error: {error}")
+PolicyPack(name="pidea", policies=pack.policies)

@@ -93,7 +93,7 @@ def _up(pulumi: Pulumi, plan: DeploymentPlan, state: State, *, refresh: bool) ->
     log = EventLog(progress.show)
     with progress.watching(log) as on_poll:
         options = ["--refresh" if refresh else "--refresh=false"]
-        result = pulumi.stream("up", options, log, state.salt, on_poll)
+        result = pulumi.up(options, log, state, on_poll)
     if result.code or log.failures:
         raise DeployError(_explain(pulumi.stack, plan, log, result.errors))
     if not log.changed:

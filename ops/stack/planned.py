@@ -43,7 +43,7 @@ def preview(stack: Stack, *, refresh: bool, diff: bool) -> Planned:
         log = EventLog()
         options = [*(["--refresh"] if refresh else []), *(["--diff"] if diff else [])]
         with progress.watching(log) as on_poll:
-            result = pulumi.preview(options, log, state.salt, on_poll)
+            result = pulumi.preview(options, log, state, on_poll)
     if result.code or log.failures:
         reasons = [f"{failure.subject}: {failure.message}" for failure in log.failures] or [result.errors.strip()]
         raise DeployError("\n".join(["The preview failed; nothing was touched.", *reasons]))

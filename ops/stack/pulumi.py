@@ -6,20 +6,26 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
+from ops import paths
 from ops.errors import DeployError, StateError
 from ops.stack import backend as backends
 from ops.stack import environment, problems, process
 from ops.stack.backend import Backend
-from ops.stack.events import EventLog
+from ops.stack.events import EventLog, name_of
 from ops.stack.reference import Stack
-from ops.stack.state import State, from_export
+from ops.stack.state import Resource, State, from_export
 from ops.toolchain import Toolchain
+
+POLICIES = paths.REPO / "policies"
+# The pack's variables: whose levels count, what was there before, and where it writes what it finds.
+_ENVIRONMENT, _BEFORE, _FINDINGS = "PIDEA_POLICY_ENVIRONMENT", "PIDEA_POLICY_BEFORE", "PIDEA_POLICY_FINDINGS"
 
 _ALWAYS = ("--non-interactive", "--color", "never")
 # All services wait for their health checks at the same time; Pulumi's default is four waits for each processor.
@@ -79,17 +85,32 @@ class Pulumi:
         salt: str | None,
         on_poll: Callable[[], None] | None = None,
     ) -> process.Result:
-        """`up`, `refresh` or `destroy` without questions, its events fed to `log`.
+        """`refresh` or `destroy` without questions, its events fed to `log`.
 
         Raises StateError where the state is the trouble; any other failure is in the result's code and in `log`.
         """
         return self._stream([command, *_UNATTENDED, *options], log, salt, on_poll)
 
-    def preview(
-        self, options: Sequence[str], log: EventLog, salt: str | None, on_poll: Callable[[], None] | None = None
+    def up(
+        self, options: Sequence[str], log: EventLog, state: State, on_poll: Callable[[], None] | None = None
     ) -> process.Result:
-        """What `up` would do. Raises and returns as `stream` does."""
-        return self._stream(["preview", *options], log, salt, on_poll)
+        """`up` without questions, judged by the policy pack. Raises and returns as `stream` does."""
+        return self._judged(["up", *_UNATTENDED, *options], log, state, on_poll)
+
+    def preview(
+        self,
+        options: Sequence[str],
+        log: EventLog,
+        state: State,
+        on_poll: Callable[[], None] | None = None,
+        *,
+        findings: Path | None = None,
+    ) -> process.Result:
+        """What `up` would do, judged by the policy pack, which adds what it finds to the file `findings`.
+
+        Raises and returns as `stream` does.
+        """
+        return self._judged(["preview", *options], log, state, on_poll, findings)
 
     def unprotect(self) -> None:
         """Takes the protection off every resource, so that `destroy` may remove it."""
@@ -100,13 +121,36 @@ class Pulumi:
         options = ["--yes", "--preserve-config", *(["--remove-backups"] if self.backend.is_ours else [])]
         self._check(self._run(["stack", "rm", *options, "--stack", self.stack.name]))
 
+    def _judged(
+        self,
+        arguments: Sequence[str],
+        log: EventLog,
+        state: State,
+        on_poll: Callable[[], None] | None,
+        findings: Path | None = None,
+    ) -> process.Result:
+        with tempfile.TemporaryDirectory(dir=self.stack.folder, prefix="policy-") as folder:
+            before = Path(folder) / "before.json"
+            before.write_text(json.dumps([_before(resource) for resource in state.resources]))
+            given = {
+                _ENVIRONMENT: self.stack.environment,
+                _BEFORE: str(before),
+                **({_FINDINGS: str(findings)} if findings else {}),
+            }
+            return self._stream([*arguments, "--policy-pack", str(POLICIES)], log, state.salt, on_poll, given)
+
     def _stream(
-        self, arguments: Sequence[str], log: EventLog, salt: str | None, on_poll: Callable[[], None] | None
+        self,
+        arguments: Sequence[str],
+        log: EventLog,
+        salt: str | None,
+        on_poll: Callable[[], None] | None,
+        given: Mapping[str, str] = MappingProxyType({}),
     ) -> process.Result:
         with self._config_file(salt) as config_file:
             result = process.run(
                 self._command([*arguments, "--stack", self.stack.name, "--config-file", str(config_file)]),
-                environment=self._environment,
+                environment={**self._environment, **given},
                 folder=self.stack.root,
                 on_event=log.feed,
                 on_poll=on_poll,
@@ -146,3 +190,14 @@ class Pulumi:
             raise error
         said = (result.errors.strip() or result.output.strip()).removeprefix("error: ")
         raise DeployError(f"Pulumi failed: {said or f'exit code {result.code}'}")
+
+
+def _before(resource: Resource) -> dict[str, Any]:
+    """A resource as the policy pack reads it."""
+    return {
+        "type": resource.type,
+        "name": name_of(resource.urn),
+        "urn": resource.urn,
+        "protect": resource.protected,
+        "props": resource.inputs,
+    }

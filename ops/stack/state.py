@@ -13,13 +13,14 @@ CREATING = "creating"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One resource of the state. `docker_name` is its name in Docker, empty where it has none."""
+    """One resource of the state. `docker_name` is its name in Docker, empty where it has none; secrets are sealed."""
 
     urn: str
     type: str
     id: str
     docker_name: str
     protected: bool
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,4 +75,5 @@ def _resource(item: Mapping[str, Any]) -> Resource:
         id=item.get("id", ""),
         docker_name=name if is_docker and isinstance(name, str) else "",
         protected=bool(item.get("protect")),
+        inputs=item.get("inputs") or {},
     )

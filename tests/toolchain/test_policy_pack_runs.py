@@ -1,10 +1,20 @@
 """The language host runs policy packs beside a program."""
 
+import os
+
 import pytest
 
+from ops.paths import REPO
 from tests.toolchain.conftest import VIRTUALENV, Project
 
 pytestmark = pytest.mark.toolchain
+
+# One of each theme.
+BROKEN = (
+    *("has-health-check", "no-engine-socket", "no-secrets-in-plain-sight", "secrets-mounted-strictly"),
+    *("only-edge-publishes", "networks-encrypted", "images-pinned", "limits-set", "postgres-topology"),
+    *("volumes-protected", "no-data-loss", "exceptions-are-current"),
+)
 
 
 @pytest.fixture
@@ -61,3 +71,45 @@ def test_broken_pack_fails_the_preview(project: Project, pack: str) -> None:
     project.run("config", "set", "name", "allowed")
     shown = project.run("preview", "--policy-pack", pack, fails=True)
     assert "FileNotFoundError" in shown
+
+
+def test_the_platforms_own_pack_judges_a_real_preview(project: Project) -> None:
+    """One stack that breaks rules of every theme; what is not known yet is said, and hides nothing else."""
+    project.write(
+        "program/__main__.py",
+        """
+        import base64
+        import pulumi
+        import pulumi_docker as docker
+
+        network = docker.Network("network-data-1", name="data", driver="overlay")
+        docker.Volume("volume-data", name="data")
+        docker.ServiceConfig("config-x", name="x", data=base64.b64encode(b"token: sesame-open").decode())
+        docker.Service(
+            "service-bad",
+            name="bad",
+            endpoint_spec={"ports": [{"target_port": 80, "published_port": 8080, "publish_mode": "ingress"}]},
+            task_spec={
+                "container_spec": {
+                    "image": "nginx:latest",
+                    "env": {"DATABASE_PASSWORD": "correct-horse-battery"},
+                    "mounts": [{"type": "bind", "source": "/var/run/docker.sock", "target": "/docker.sock"}],
+                    "secrets": [{"secret_id": network.id, "secret_name": "s", "file_name": "s", "file_mode": 292}],
+                },
+                "networks_advanceds": [{"id": network.id}],
+            },
+        )
+        """,
+    )
+    before = project.write("before.json", '[{"type": "docker:index/volume:Volume", "name": "gone", "urn": "u"}]')
+    before.write_text(before.read_text().replace('"urn": "u"', '"urn": "u", "protect": true, "props": {}'))
+    os.environ["PIDEA_POLICY_BEFORE"] = str(before)
+    try:
+        shown = project.run("preview", "--policy-pack", str(REPO / "policies"), fails=True)
+    finally:
+        del os.environ["PIDEA_POLICY_BEFORE"]
+    missing = [rule for rule in BROKEN if rule not in shown]
+    assert missing == []
+    assert "correct-horse-battery" not in shown.split("Policies:")[-1]
+    assert "cannot be judged until deployed: taskSpec.networksAdvanceds[0].id is not known yet" in shown
+    assert "Traceback" not in shown
