@@ -32,8 +32,13 @@ def test_replicas_that_start_together_migrate_once(bench: Workbench, postgres: P
         "SELECT string_agg(version::text, ',' ORDER BY version) FROM schema_migrations", bench.database
     )
     assert applied == VERSIONS
-    announced = [line for replica in replicas for line in replica.log_lines() if "schema migrated" in line["message"]]
-    assert len(announced) == 1
+
+    def announced() -> int:
+        return sum("schema migrated" in line["message"] for replica in replicas for line in replica.log_lines())
+
+    # Log lines are written in batches, a moment later.
+    eventually(announced, "a replica says that it has migrated")
+    assert announced() == 1
     path = replicas[0].new_chat()
     replicas[0].client.post(path, json={"role": "user", "content": "one"})
     assert len(replicas[1].client.get(path).json()["messages"]) == 1
