@@ -22,8 +22,10 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "update-order-fits": {STAGING: {"sharing": ["app"]}, PROD: {"sharing": ["app"]}},
     "only-edge-publishes": {STAGING: {"allowed": ["edge"]}, PROD: {"allowed": ["edge"]}},
     # Ports can only be published from a network that is not internal.
-    "networks-internal": {STAGING: {"open": ["public"]}, PROD: {"open": ["public"]}},
+    "networks-internal": {STAGING: {"not_internal": ["public"]}, PROD: {"not_internal": ["public"]}},
     "networks-encrypted": {STAGING: {"required": False}, PROD: {"required": True}},
+    "drops-capabilities": {STAGING: {"allowed": []}, PROD: {"allowed": []}},
+    "default-ulimits": {STAGING: {"allowed": []}, PROD: {"allowed": []}},
     "images-from-allowed-sources": {STAGING: {"sources": ["pidea/"]}, PROD: {"sources": ["pidea/"]}},
     "services-scraped": {
         STAGING: {"exporters": {"redis": "redis-exporter", "postgres": "postgres-exporter"}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import fnmatch
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,8 @@ class Waiver:
 
     def covers(self, rule: str, resource: str) -> bool:
         """Whether it is about that."""
-        return self.rule == rule and fnmatch.fnmatchcase(resource, self.resource)
+        pattern = ".*".join(re.escape(part) for part in self.resource.split("*"))
+        return self.rule == rule and re.fullmatch(pattern, resource, re.DOTALL) is not None
 
 
 class Waivers:
@@ -81,13 +82,12 @@ def load(known_rules: Collection[str], path: Path = FILE) -> list[Waiver]:
     except OSError as error:
         raise ExceptionsError(f"{path.name} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise ExceptionsError(f"{path.name}{where}: is not YAML: {getattr(error, 'problem', error)}") from None
+        problem = getattr(error, "problem", None) or getattr(error, "reason", error)
+        raise ExceptionsError(f"{path.name}:{_line(error, path)}: is not YAML: {problem}") from None
     if node is None:
         return []
     if not isinstance(node, yaml.SequenceNode):
-        raise ExceptionsError(f"{path.name}:1: must be a list of exceptions")
+        raise ExceptionsError(f"{path.name}:{node.start_mark.line + 1}: must be a list of exceptions")
     waivers, problems = [], []
     for item in node.value:
         line = item.start_mark.line + 1
@@ -98,6 +98,17 @@ def load(known_rules: Collection[str], path: Path = FILE) -> list[Waiver]:
     if problems:
         raise ExceptionsError("\n".join(problems))
     return waivers
+
+
+def _line(error: Exception, path: Path) -> int:
+    """Where in the file it is; yaml and Python's decoder say so in different ways."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return int(mark.line) + 1
+    if isinstance(error, UnicodeDecodeError):
+        return error.object[: error.start].count(b"\n") + 1
+    text = path.read_text(encoding="utf-8")
+    return text[: getattr(error, "position", 0)].count("\n") + 1
 
 
 def _constructed(node: yaml.Node) -> Any:
@@ -112,12 +123,13 @@ def _problems(node: yaml.Node, known_rules: Collection[str]) -> Iterator[str]:
     if not isinstance(node, yaml.MappingNode):
         yield f"must be an exception with {', '.join(KEYS)}"
         return
+    # Before it is constructed: that puts what `<<` brings in among the node's own.
+    names = [str(key.value) for key, _ in node.value]
     try:
         given = _constructed(node)
-    except (yaml.YAMLError, ValueError) as error:
+    except Exception as error:  # with a tag of its own, a value makes yaml's constructors raise anything
         yield f"cannot be read: {getattr(error, 'problem', error)}"
         return
-    names = [key.value for key, _ in node.value]
     yield from (f"{name!r} is there twice" for name in sorted({name for name in names if names.count(name) > 1}))
     yield from (f"{key!r} is missing" for key in KEYS if key not in given)
     yield from (f"there is no key {key!r}" for key in given if key not in KEYS)
@@ -128,7 +140,7 @@ def _problems(node: yaml.Node, known_rules: Collection[str]) -> Iterator[str]:
     rule = given.get("rule")
     if isinstance(rule, str) and rule.strip() and rule not in known_rules:
         yield f"there is no rule {rule!r}; `./pidea policy explain` lists them"
-    if given.get("resource") == "*":
+    if set(str(given.get("resource", "")).strip()) == {"*"}:
         yield "resource must not be all of them; switch the rule off instead"
     if "environment" in given and given["environment"] not in ENVIRONMENTS:
         yield f"environment must be one of {', '.join(ENVIRONMENTS)}, is {given['environment']!r}"

@@ -13,17 +13,28 @@ CANNOT_JUDGE = "cannot be judged until deployed"
 
 def judge_resource(rule: Rule, resource: View, parameters: Parameters, waivers: Waivers) -> list[Finding]:
     """What a rule has to say of one resource; nothing where the rule is about other types."""
-    if rule.judge is None or resource.type not in rule.types:
+    judge = rule.judge
+    if judge is None or resource.type not in rule.types:
         return []
-    problems = (Problem(resource, text) for text in rule.judge(resource, parameters))
-    return list(_sorted_out(rule, problems, waivers, resource))
+
+    def problems() -> Iterator[Problem]:
+        # Called in here, so that what a rule raises before its first problem is sorted out too.
+        for text in judge(resource, parameters):
+            yield Problem(resource, text)
+
+    return list(_sorted_out(rule, problems(), waivers, resource))
 
 
 def judge_stack(rule: Rule, stack: Stack, parameters: Parameters, waivers: Waivers) -> list[Finding]:
     """What a rule has to say of the whole stack."""
-    if rule.judge_stack is None:
+    judge = rule.judge_stack
+    if judge is None:
         return []
-    return list(_sorted_out(rule, rule.judge_stack(stack, parameters), waivers, None))
+
+    def problems() -> Iterator[Problem]:
+        yield from judge(stack, parameters)
+
+    return list(_sorted_out(rule, problems(), waivers, None))
 
 
 def _sorted_out(rule: Rule, problems: Iterable[Problem], waivers: Waivers, subject: View | None) -> Iterator[Finding]:
@@ -36,7 +47,8 @@ def _sorted_out(rule: Rule, problems: Iterable[Problem], waivers: Waivers, subje
         waivers.unjudged(rule.id)
         yield _finding(rule, Status.UNKNOWN, subject, f"{CANNOT_JUDGE}: {unknown.path} is not known yet")
     except Malformed as malformed:
-        # Nothing passes because it is written in a way that nobody understands.
+        # Nothing passes because it is written in a way that nobody understands. What comes after it is not judged.
+        waivers.unjudged(rule.id)
         yield _finding(rule, Status.VIOLATION, subject, f"cannot be read: {malformed}")
 
 

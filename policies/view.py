@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
+import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -19,7 +20,10 @@ CONFIG: Final = "docker:index/serviceConfig:ServiceConfig"
 IMAGE: Final = "docker:index/remoteImage:RemoteImage"
 CONTAINER: Final = "docker:index/container:Container"
 
-_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+# How Pulumi marks an object as the wrapping of a secret: in a message with its value, in a state encrypted or in plain.
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_WRAPPED: Final = "1b47061264138c4ac30d75fd1eb44270"
 
 
 class Unknown(Exception):  # noqa: N818 - not an error: the value is not there yet
@@ -66,6 +70,7 @@ class View:
                 raise Malformed(f"{self._said(*path[:depth])} is not an object")
             try:
                 value = value[key] if key in value else None  # noqa: SIM401 - the proxies' get hides unknowns
+                value = _unwrapped(value, here)
             except UnknownValueError:
                 raise Unknown(here) from None
             if _is_unknown(value):
@@ -84,7 +89,7 @@ class View:
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, (int, float)):
-            return f"{value:g}"
+            return f"{value:.15g}"  # every digit of a number of bytes
         if not isinstance(value, str):
             raise Malformed(f"{self._said(*path)} is not a text")
         return value
@@ -93,9 +98,13 @@ class View:
         """A number, also where it is written as text. Raises Unknown, Malformed."""
         value = self.get(*path, default=default)
         try:
-            return float(value)
+            number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
-            raise Malformed(f"{self._said(*path)} is not a number") from None
+            number = math.nan
+        # What is not a number is neither above nor below any limit, and would pass every rule.
+        if not math.isfinite(number):
+            raise Malformed(f"{self._said(*path)} is not a number")
+        return number
 
     def flag(self, *path: str, default: bool = False) -> bool:
         """A boolean. Raises Unknown, Malformed."""
@@ -134,7 +143,8 @@ class View:
             return {}
         if not isinstance(value, View):
             raise Malformed(f"{self._said(*path)} is not an object")
-        return {key: value.text(key) for key in value.keys()}  # noqa: SIM118 - a view is no mapping
+        # A provider's inputs may hold its own notes on what it filled in.
+        return {key: value.text(key) for key in value.keys() if key != "__defaults"}  # noqa: SIM118 - no mapping
 
     def keys(self) -> list[str]:
         """The names of what is there, unknown values too."""
@@ -152,7 +162,7 @@ class View:
             raise Malformed(f"{self._said(*path)} is not a list")
         for number in range(len(value)):
             try:
-                item = value[number]
+                item = _unwrapped(value[number], f"{self._said(*path)}[{number}]")
             except UnknownValueError:
                 raise Unknown(f"{self._said(*path)}[{number}]") from None
             if _is_unknown(item):
@@ -189,16 +199,29 @@ def config_text(config: View) -> str:
     """The content of a Swarm config. Raises Unknown, Malformed."""
     try:
         return base64.b64decode(config.text("data"), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # neither base64 nor UTF-8, or not even ASCII
         raise Malformed("data is not base64 of a text") from None
 
 
 def seconds(duration: str) -> float:
     """Docker's notation of a duration in seconds. Raises ValueError for anything else."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", duration)
+    if duration == "0":
+        return 0.0
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)", duration)
     if not parts or "".join(number + unit for number, unit in parts) != duration:
         raise ValueError(f"{duration!r} is not a duration such as 30s or 1m5s")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _unwrapped(value: Any, path: str) -> Any:
+    """What a secret's wrapping holds, anything else as it is. Raises Unknown where it is encrypted."""
+    if not isinstance(value, Mapping) or _SIGNATURE not in value or value[_SIGNATURE] != _WRAPPED:
+        return value
+    if "value" in value:
+        return value["value"]
+    if "plaintext" in value:
+        return json.loads(value["plaintext"])
+    raise Unknown(path)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -9,49 +10,86 @@ from typing import Any, Final
 from policies.model import Parameters, Problem, Rule, Severity
 from policies.view import VOLUME, Malformed, Stack, Unknown, View
 
-# Another value makes another volume, and the old one stays behind or goes.
-IDENTITY: Final = ("name", "driver")
+
+@dataclasses.dataclass(frozen=True)
+class _Approval:
+    """`subject` is a resource's name or URN. Counts until the end of its day."""
+
+    subject: str
+    approved_by: str
+    until: datetime.date
+
+    def covers(self, resource: View) -> bool:
+        return self.subject in (resource.name, resource.urn)
 
 
 def _no_data_loss(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     if stack.before is None:
         raise Unknown("the state before the change")
-    today = datetime.date.fromisoformat(parameters["today"]) if "today" in parameters else _today()
-    approved = {name for name, until in _approvals(parameters) if until >= today}
+    today = _day(parameters["today"], "today") if "today" in parameters else _today()
+    approvals: list[_Approval] = []
+    for number, given in enumerate(parameters.get("approvals", ())):
+        try:
+            approvals.append(_approval(f"approvals[{number}]", given))
+        except Malformed as malformed:
+            # Approves nothing, and must not keep what follows from being judged.
+            yield Problem(None, f"cannot be read: {malformed}")
     now = {(resource.type, resource.name): resource for resource in stack.resources}
+    kept: list[tuple[View, View]] = []
     for old in stack.before:
         if old.type != VOLUME and not old.protect:
             continue
         new = now.get((old.type, old.name))
-        if old.name in approved:
-            continue
-        if new is None:
-            yield Problem(old, "would be removed with what it holds")
-            continue
-        if old.type == VOLUME:
-            yield from (Problem(new, what) for what in _replaced(old, new))
+        if new is not None:
+            kept.append((old, new))
+        else:
+            yield from _refused(old, old, "would be removed with what it holds", approvals, today)
+    # Last: what it will be like may not be known yet.
+    for old, new in kept:
+        for what in _replaced(old, new) if old.type == VOLUME else ():
+            yield from _refused(old, new, f"would be replaced by an empty one: {what}", approvals, today)
+
+
+def _refused(
+    old: View, subject: View, what: str, approvals: list[_Approval], today: datetime.date
+) -> Iterator[Problem]:
+    given = sorted((approval for approval in approvals if approval.covers(old)), key=lambda found: found.until)
+    if not given:
+        yield Problem(subject, what)
+    elif given[-1].until < today:
+        yield Problem(subject, f"{what}; {given[-1].approved_by} approved it until {given[-1].until}")
 
 
 def _replaced(old: View, new: View) -> Iterator[str]:
-    for key in IDENTITY:
-        before, after = old.text(key), new.text(key)
-        # Docker fills in what the program does not name.
+    """What of a volume the provider cannot change: another value makes another volume."""
+    # Where the program does not name them, what is there stays.
+    for key, default in (("name", ""), ("driver", "local")):
+        before, after = old.text(key, default=default), new.text(key)
         if before and after and before != after:
-            yield f"would be replaced by an empty one: {key} {before} becomes {after}"
+            yield f"{key} {before} becomes {after}"
+    if old.pairs("driverOpts") != new.pairs("driverOpts"):
+        yield "driverOpts change"
+    if old.labels("labels") != new.labels("labels"):
+        yield "labels change"
 
 
-def _approvals(parameters: Parameters) -> Iterator[tuple[str, datetime.date]]:
-    for number, approval in enumerate(parameters.get("approvals", ())):
-        yield _approval(number, approval)
+def _approval(where: str, given: Any) -> _Approval:
+    texts = {key: value for key, value in given.items() if isinstance(value, str)} if isinstance(given, Mapping) else {}
+    subject, approved_by = texts.get("resource") or texts.get("urn"), texts.get("approved_by")
+    if not subject or not approved_by or "until" not in texts:
+        raise Malformed(f"{where} must have resource or urn, approved_by and until")
+    return _Approval(subject, approved_by, _day(texts["until"], f"{where}.until"))
 
 
-def _approval(number: int, approval: Any) -> tuple[str, datetime.date]:
-    if not isinstance(approval, Mapping) or not all(approval.get(key) for key in ("resource", "approved_by", "until")):
-        raise Malformed(f"approvals[{number}] must have resource, approved_by and until")
+def _day(text: str, where: str) -> datetime.date:
     try:
-        return str(approval["resource"]), datetime.date.fromisoformat(str(approval["until"]))
-    except ValueError:
-        raise Malformed(f"approvals[{number}].until must be a day such as 2027-01-31") from None
+        day = datetime.date.fromisoformat(text)
+    except (TypeError, ValueError):
+        day = None
+    # Python reads more than one notation.
+    if day is None or str(day) != text:
+        raise Malformed(f"{where} must be a day such as 2027-01-31")
+    return day
 
 
 def _today() -> datetime.date:
@@ -64,15 +102,15 @@ RULES: Final = (
         title="Nothing that holds data is removed or replaced without an approval",
         severity=Severity.CRITICAL,
         description="A volume that is removed or replaced takes its data with it, and no rollback brings them back.",
-        remediation="Undo it; or approve it in the pack's configuration: resource, approved_by, and until, a day.",
+        remediation="Undo it, or approve it in the pack's configuration: resource or urn, approved_by, until (a day).",
         judge_stack=_no_data_loss,
         parameters={
             "approvals": {
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "required": ["resource", "approved_by", "until"],
-                    "properties": {key: {"type": "string"} for key in ("resource", "approved_by", "until")},
+                    "required": ["approved_by", "until"],
+                    "properties": {key: {"type": "string"} for key in ("resource", "urn", "approved_by", "until")},
                 },
                 "description": "What may be removed, who says so, and until which day.",
             }

@@ -25,22 +25,17 @@ ENGINE_FOLDERS: Final = ("/run/docker", "/run/containerd", "/run/crio", "/run/po
 RUN: Final = "/run"
 # Whoever writes there owns the machine.
 SENSITIVE: Final = (
-    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", RUN, "/sbin", "/sys", "/usr"),
+    RUN,
+    *(f"/{name}" for name in ["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "root", "sbin", "sys", "usr"]),
     *("/var/lib/docker", "/var/lib/containerd"),
 )
 # Docker has no namespace for UTS that a resource of either type could give up.
 HOST_MODES: Final = ("pidMode", "ipcMode", "usernsMode", "cgroupnsMode")
 UNCONFINED: Final = ("seccomp:unconfined", "apparmor:unconfined", "label:disable", "systempaths:unconfined")
-DEVICES: Final = ("devices", "deviceRequests", "deviceCgroupRules")
 # The benchmark's number, for containers outside of Swarm.
 MAX_RETRIES: Final = 5
 SSH_SERVERS: Final = ("sshd", "dropbear")
 COMMANDS: Final = {SERVICE: ("commands", "args"), CONTAINER: ("entrypoints", "command")}
-
-PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
-    "drops-capabilities": {"staging": {"allowed": []}, "prod": {"allowed": []}},
-    "default-ulimits": {"staging": {"allowed": []}, "prod": {"allowed": []}},
-}
 
 
 def _spec(resource: View) -> tuple[str, ...]:
@@ -166,8 +161,8 @@ def _bound(volume: View, *path: str) -> Iterator[tuple[str, bool, View]]:
     """A volume can be another name for a folder of the machine."""
     options = volume.pairs(*path)
     words = options.get("o", "").split(",")
-    if "bind" in words or "rbind" in words:
-        yield options.get("device", ""), "ro" in words, volume
+    if "device" in options and ("bind" in words or "rbind" in words):
+        yield options["device"], "ro" in words, volume
 
 
 def _folder(source: str) -> PurePosixPath:
@@ -237,11 +232,12 @@ def _new_privileges(container: View, _: Parameters) -> Iterator[str]:
 def _devices(container: View, _: Parameters) -> Iterator[str]:
     for device in container.each("devices"):
         yield f"has the machine's device {device.text('hostPath')}"
-    for field in DEVICES[1:]:
-        if container.has(field) and len(container.get(field)):
-            yield f"has devices of the machine by {field}"
-    if container.text("gpus"):
-        yield "has devices of the machine by gpus"
+    by = {
+        "deviceRequests": list(container.each("deviceRequests")),
+        "deviceCgroupRules": container.texts("deviceCgroupRules"),
+        "gpus": container.text("gpus"),
+    }
+    yield from (f"has devices of the machine by {field}" for field, found in by.items() if found)
 
 
 def _ulimits(container: View, parameters: Parameters) -> Iterator[str]:
@@ -428,7 +424,7 @@ RULES: Final = (
         title="What fails is restarted after a pause, or only some times",
         severity=Severity.LOW,
         description="Swarm restarts without end. Without a pause a broken start takes a processor and fills the logs.",
-        remediation="Set restartPolicy.delay to some seconds; outside of Swarm restart to on-failure, maxRetryCount to 5.",
+        remediation="Set restartPolicy.delay to some seconds; outside of Swarm restart to on-failure, at most 5 times.",
         references=_cis("5.15"),
         types=BOTH,
         judge=_restarts,

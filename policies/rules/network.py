@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from policies.model import Parameters, Rule, Severity
 from policies.view import CONTAINER, NETWORK, SERVICE, View, component, listed
@@ -18,10 +18,10 @@ SHARED: Final = frozenset((DEFAULT_BRIDGE, "default", "docker_gwbridge", "ingres
 def _published(resource: View) -> Iterator[tuple[int, int]]:
     """The container's and the machine's port of each that is published; 0 for one that Docker chooses."""
     if resource.type == SERVICE:
-        path, inside, outside = ("endpointSpec", "ports"), "targetPort", "publishedPort"
+        ports, inside, outside = resource.each("endpointSpec", "ports"), "targetPort", "publishedPort"
     else:
-        path, inside, outside = ("ports",), "internal", "external"
-    for port in resource.each(*path):
+        ports, inside, outside = resource.each("ports"), "internal", "external"
+    for port in ports:
         yield int(port.number(inside)), int(port.number(outside))
 
 
@@ -62,6 +62,12 @@ def _no_routing_mesh(service: View, _: Parameters) -> Iterator[str]:
         mode = port.text("publishMode", default="ingress")
         if mode != "host":
             yield f"publishes its port {port.number('targetPort'):g} in mode {mode!r}, through the routing mesh"
+
+
+def _no_virtual_address(service: View, _: Parameters) -> Iterator[str]:
+    mode = service.text("endpointSpec", "mode", default="vip")
+    if mode != "dnsrr":
+        yield f"is reached in mode {mode!r}, by a virtual address"
 
 
 def _internal(network: View, parameters: Parameters) -> Iterator[str]:
@@ -135,6 +141,15 @@ RULES: Final[tuple[Rule, ...]] = (
         judge=_no_routing_mesh,
     ),
     Rule(
+        id="no-virtual-address",
+        title="Services are reached by the addresses of their tasks",
+        severity=Severity.MEDIUM,
+        description="A virtual address needs IPVS, which many kernels lack: connections to it hang there.",
+        remediation="Set endpointSpec.mode to dnsrr.",
+        types=(SERVICE,),
+        judge=_no_virtual_address,
+    ),
+    Rule(
         id="networks-internal",
         title="Networks have no way out of the machine",
         severity=Severity.HIGH,
@@ -156,7 +171,7 @@ RULES: Final[tuple[Rule, ...]] = (
         severity=Severity.HIGH,
         description="Swarm encrypts its own messages, but not those of the services.",
         remediation='Set options to {"encrypted": ""} (pidea:network.encrypted).',
-        references=("CIS Docker 1.6: 7.4",),
+        references=("CIS Docker 1.6: 7.3",),
         types=(NETWORK,),
         judge=_encrypted,
         parameters={"required": {"type": "boolean", "description": "Whether networks must be encrypted."}},
@@ -172,11 +187,3 @@ RULES: Final[tuple[Rule, ...]] = (
         judge=_not_on_default_bridge,
     ),
 )
-
-PARAMETERS: Final[dict[str, dict[str, dict[str, Any]]]] = {
-    "only-edge-publishes": {"staging": {"allowed": ["edge"]}, "prod": {"allowed": ["edge"]}},
-    # Only the edge is on it.
-    "networks-internal": {"staging": {"not_internal": ["public"]}, "prod": {"not_internal": ["public"]}},
-    # Staging is one machine.
-    "networks-encrypted": {"staging": {"required": False}, "prod": {"required": True}},
-}

@@ -64,7 +64,7 @@ def _tmpfs_bounded(service: View, _: Parameters) -> Iterator[str]:
 
 def replicas(service: View, nodes: int) -> int:
     """How many tasks it has: a task for each node where it is global or has at most one on each."""
-    if service.has("mode", "global"):
+    if service.flag("mode", "global"):
         return nodes
     return int(service.number("mode", "replicated", "replicas", default=1))
 
@@ -74,7 +74,7 @@ def _needed(stack: Stack, key: str, nodes: int, left: int) -> float:
     total = 0.0
     for service in stack.services:
         tasks = replicas(service, nodes)
-        if service.has("mode", "global") or service.number("taskSpec", "placement", "maxReplicas") == 1:
+        if service.flag("mode", "global") or service.number("taskSpec", "placement", "maxReplicas") == 1:
             tasks = min(tasks, left)
         total += tasks * service.number(*RESERVATION, key)
     return total

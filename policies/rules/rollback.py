@@ -29,7 +29,7 @@ def _rolls_back(service: View, _: Parameters) -> Iterator[str]:
 
 
 def _watched_long_enough(service: View, _: Parameters) -> Iterator[str]:
-    if not service.has(*CHECK):
+    if service.texts(*CHECK, "tests")[:1] in ([], ["NONE"]):
         return  # said by the rule about health checks
     interval = service.seconds(*CHECK, "interval", default=INTERVAL)
     retries = service.number(*CHECK, "retries", default=RETRIES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 from collections import Counter
@@ -24,8 +25,11 @@ _SAYS_SECRET: Final = re.compile(
 )
 # What ends like this is about a secret, and is none itself.
 _ABOUT: Final = frozenset(
-    "algorithm count days dir directory enabled encryption endpoint file folder hours id length limit method minutes "
-    "name path policy required seconds ttl type url user username version".split()
+    (
+        *("file", "folder", "path", "dir", "directory", "endpoint", "url"),
+        *("name", "user", "username", "id", "version", "type", "algorithm", "encryption", "method", "policy"),
+        *("enabled", "required", "count", "length", "limit", "ttl", "seconds", "minutes", "hours", "days"),
+    )
 )
 # Where the secret is, not what it is: a file that Swarm mounts, a variable, a template's placeholder.
 _REFERENCE: Final = re.compile(r"/run/secrets/[\w./-]+|\$\w+|\$\{\w+\}|\$\(cat /run/secrets/[\w./-]+\)|\{\{.*\}\}")
@@ -34,14 +38,11 @@ _NO_VALUE: Final = frozenset(("true", "false", "yes", "no", "on", "off", "none",
 _NAMED: Final = r"[A-Za-z_][\w.-]*"
 _VALUE: Final = r"""(?P<value>"[^"\n]*"|'[^'\n]*'|\{\{.*?\}\}|\$\([^)\n]*\)|[^\s"',;&]+)"""
 # The value is only looked at, so that names within it (`url=host?password=…`) are found as well.
-_ASSIGNMENT: Final = re.compile(rf"""(?<![\w.-])(?P<name>{_NAMED})["']?[ \t]*[:=][ \t]*(?={_VALUE})""")
-_OPTION: Final = re.compile(
-    rf"(?<!\S)(?P<name>--{_NAMED}|requirepass|masterauth|insecure-password|password)[ \t]+(?!-){_VALUE}"
-)
-# In those two the word is followed by its value only where nothing else stands before it: prose speaks of passwords too.
-_DIRECTIVE_ONLY: Final = frozenset(("password",))
+_ASSIGNMENT: Final = re.compile(rf"""(?<![\w.])(?P<name>{_NAMED})["']?[ \t]*[:=][ \t]*(?={_VALUE})""")
+_OPTION: Final = re.compile(rf"(?<!\S)(?P<name>--{_NAMED}|requirepass|masterauth)[ \t]+(?!-){_VALUE}")
 _URL: Final = re.compile(r"""[A-Za-z][\w+.-]*://[^\s/@:'"]*:(?P<value>[^\s/@'"]+)@""")
 
+BY_NAME: Final = "what its name says is a secret"
 _FORMS: Final = (
     ("a private key", re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")),
     ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
@@ -53,6 +54,7 @@ _FORMS: Final = (
     ("a Pulumi access token", re.compile(r"\bpul-[0-9a-f]{40}\b")),
     ("a Swarm join token or key", re.compile(r"\bSWM(?:TKN|KEY)-1-[\w+/-]{25}")),
     ("a JSON web token", re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.")),
+    ("an HAProxy user's password", re.compile(r"(?m)^[ \t]*user[ \t]+\S+[ \t]+(?:insecure-)?password[ \t]+\S")),
     ("a Redis user's password", re.compile(r"(?m)^[ \t]*user[ \t].*[ \t]>\S")),
 )
 # Random to look at, and meant to be seen.
@@ -187,15 +189,14 @@ def _looks_random(word: str) -> bool:
     if re.match(r"sha\d+-|AAAA", word):
         return False
     kinds = [_kind(character) for character in word]
-    changes = sum(one != next_ for one, next_ in zip(kinds, kinds[1:], strict=False)) / (len(word) - 1)
+    changes = sum(one != next_ for one, next_ in itertools.pairwise(kinds)) / (len(word) - 1)
     return {0, 1, 2} <= set(kinds) and changes >= _MIN_CHANGES and _entropy(word) >= _MIN_ENTROPY
 
 
-def _suspicions(place: _Place) -> Iterator[tuple[int, str]]:
+def _suspicions(name: str, text: str) -> Iterator[tuple[int, str]]:
     """Position and kind of what looks like a secret, several of one position perhaps."""
-    if _says_secret(place.name) and _is_value(place.text):
-        yield 0, "what its name says is a secret"
-    text = _PUBLIC.sub(lambda found: "\n" * found[0].count("\n"), place.text)
+    if _says_secret(name) and _is_value(text):
+        yield 0, BY_NAME
     for kind, form in _FORMS:
         yield from ((found.start(), kind) for found in form.finditer(text))
     for found in _URL.finditer(text):
@@ -204,7 +205,7 @@ def _suspicions(place: _Place) -> Iterator[tuple[int, str]]:
     for pattern in (_ASSIGNMENT, _OPTION):
         for found in pattern.finditer(text):
             if _says_secret(found["name"]) and _is_value(found["value"]):
-                yield found.start(), "what its name says is a secret"
+                yield found.start(), BY_NAME
     for found in _WORD.finditer(text):
         if _looks_random(found[0]):
             yield found.start(), "a word that looks as random as a key"
@@ -213,9 +214,11 @@ def _suspicions(place: _Place) -> Iterator[tuple[int, str]]:
 def _in_plain_sight(resource: View, _: Parameters) -> Iterator[str]:
     """One sentence for each line of each text; never with the text itself."""
     for place in _PLACES[resource.type](resource):
+        # As many lines as before, so that they can be named.
+        text = _PUBLIC.sub(lambda found: "\n" * found[0].count("\n"), place.text)
         lines: dict[int, str] = {}
-        for position, kind in _suspicions(place):
-            lines.setdefault(place.text.count("\n", 0, position) + 1, kind)
+        for position, kind in _suspicions(place.name, text):
+            lines.setdefault(text.count("\n", 0, position) + 1, kind)
         for line, kind in sorted(lines.items()):
             where = f"line {line} of {place.where}" if "\n" in place.text.strip() else place.where
             yield f"has {kind} in {where}"
@@ -261,8 +264,8 @@ RULES: Final[tuple[Rule, ...]] = (
             "Environments, labels, commands and configs are shown by `docker inspect`, and commands by `ps` as well; "
             "Pulumi keeps them in its state. Only a Swarm secret is encrypted at rest and a file for one user."
         ),
-        remediation="Make it a Swarm secret, mount it, give the program the file's path (NAME_FILE), and change the secret.",
-        references=("CIS Docker 1.6: 4.10", "CIS Docker 1.6: 7.5"),
+        remediation="Make it a new Swarm secret, mount it and give the program the path of the file.",
+        references=("CIS Docker 1.6: 7.4",),
         types=tuple(_PLACES),
         judge=_in_plain_sight,
     ),
@@ -272,11 +275,9 @@ RULES: Final[tuple[Rule, ...]] = (
         severity=Severity.HIGH,
         description="Docker's default lets every user of the container read a secret, and makes root its owner.",
         remediation="Set fileMode to 256 (0400) and fileUid to the uid in taskSpec.containerSpec.user.",
-        references=("CIS Docker 1.6: 7.5",),
+        references=("CIS Docker 1.6: 7.4",),
         types=(SERVICE,),
         judge=_mounted_strictly,
         repair=_readable_by_owner_alone,
     ),
 )
-
-PARAMETERS: Final[dict[str, dict[str, dict[str, Any]]]] = {}

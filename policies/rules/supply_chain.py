@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from policies.model import Parameters, Rule, Severity
 from policies.view import CONTAINER, IMAGE, SERVICE, View
@@ -85,9 +85,8 @@ RULES: Final[tuple[Rule, ...]] = (
         id="images-pinned",
         title="Services run images by id or digest",
         severity=Severity.HIGH,
-        description="A tag can be moved: two nodes, or today and the rollback of tomorrow, would run different programs.",
+        description="A tag can be moved: two nodes, or an update and its rollback, would run different programs.",
         remediation="Refer to the image as sha256:<id>, or as <repository>@sha256:<digest>.",
-        references=("CIS Docker 1.6: 5.28",),
         types=(SERVICE, CONTAINER),
         judge=_pinned,
     ),
@@ -123,14 +122,9 @@ RULES: Final[tuple[Rule, ...]] = (
         severity=Severity.MEDIUM,
         description="Without a tag, or with `latest`, two deployments of one commit pull different images.",
         remediation="Give the image the tag of a version, or a digest.",
-        references=("CIS Docker 1.6: 5.28",),
         types=(IMAGE,),
         judge=_no_mutable_tags,
     ),
 )
 
 # The repository's own images, and Docker's official ones.
-SOURCES: Final = ("pidea/", "docker.io/library/")
-PARAMETERS: Final[dict[str, dict[str, dict[str, Any]]]] = {
-    "images-from-allowed-sources": {"staging": {"sources": list(SOURCES)}, "prod": {"sources": list(SOURCES)}},
-}

@@ -41,9 +41,7 @@ def _redis(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     if servers < parameters.get("servers", 1):
         yield Problem(None, f"has {servers} Redis servers, fewer than {parameters['servers']}")
     if servers > 1 and not any("min-replicas-to-write" in config_text(config) for config in stack.of(CONFIG)):
-        yield Problem(
-            None, "lets a Redis primary that is cut off take writes: min-replicas-to-write is not set"
-        )
+        yield Problem(None, "lets a Redis primary that is cut off take writes: min-replicas-to-write is not set")
 
 
 def _postgres(stack: Stack, parameters: Parameters) -> Iterator[Problem]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -13,6 +14,7 @@ from policies.view import CONFIG, VOLUME, Stack, View, component, config_text
 SPEC: Final = ("taskSpec", "containerSpec")
 BACKUP: Final = "backup"
 BACKED_UP: Final = "BACKUP_VOLUMES"
+PROMETHEUS: Final = "prometheus"
 
 
 def _protected(stack: Stack, _: Parameters) -> Iterator[Problem]:
@@ -22,75 +24,91 @@ def _protected(stack: Stack, _: Parameters) -> Iterator[Problem]:
 
 
 def _backed_up(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
-    covered: set[str] = set(parameters.get("disposable", ()))
-    for service in stack.services:
-        if component(service).startswith(BACKUP):
-            covered |= set(service.pairs(*SPEC, "env").get(BACKED_UP, "").split(","))
+    jobs = [service for service in stack.services if component(service).startswith(BACKUP)]
+    listed = {name for job in jobs for name in re.split(r"[,\s]+", job.text(*SPEC, "env", BACKED_UP)) if name}
+    covered = listed | set(parameters.get("disposable", ()))
     for volume in stack.of(VOLUME):
-        if component(volume) not in covered:
-            yield Problem(volume, "is in no backup")
+        # What jobs mount comes last: at a preview it is often not known.
+        if component(volume) in covered or volume.text("name") in listed or _mounted(volume, jobs):
+            continue
+        yield Problem(volume, "is in no backup")
 
 
-def _documents(stack: Stack, key: str) -> Iterator[Mapping[str, Any]]:
-    """The YAML configs that have the key at their top."""
+def _mounted(volume: View, services: list[View]) -> bool:
+    mounts = (mount for service in services for mount in service.each(*SPEC, "mounts"))
+    return any(mount.text("type") == "volume" and mount.text("source") == volume.text("name") for mount in mounts)
+
+
+def _documents(stack: Stack, key: str) -> Iterator[tuple[View, View]]:
+    """The configs in YAML that have the key at their top, and what they hold."""
     for config in stack.of(CONFIG):
         try:
             content = yaml.safe_load(config_text(config))
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             continue  # another program's language
         if isinstance(content, Mapping) and key in content:
-            yield content
+            yield config, View(content, path=config.name)
 
 
-def _hosts(scrape: Mapping[str, Any]) -> Iterator[str]:
+def _hosts(scrape: View) -> Iterator[str]:
     """The services that a scrape configuration asks."""
-    for found in scrape.get("dns_sd_configs") or ():
-        for name in found.get("names") or ():
-            yield str(name).removeprefix("tasks.")
-    for found in scrape.get("static_configs") or ():
-        for target in found.get("targets") or ():
-            yield str(target).rpartition(":")[0] or str(target)
+    for found in scrape.each("dns_sd_configs"):
+        yield from (name.removeprefix("tasks.") for name in found.texts("names"))
+    for found in scrape.each("static_configs"):
+        yield from (target.partition(":")[0].removeprefix("tasks.") for target in found.texts("targets"))
 
 
-def _scraped(stack: Stack) -> dict[str, str]:
-    """Names of services that are asked for metrics, and the job that asks."""
-    return {
-        host: str(scrape.get("job_name", ""))
-        for content in _documents(stack, "scrape_configs")
-        for scrape in content["scrape_configs"] or ()
-        for host in _hosts(scrape)
-    }
+def _scraped(stack: Stack) -> dict[str, set[str]]:
+    """The jobs of Prometheus, and the names of the services that each asks for metrics."""
+    jobs: dict[str, set[str]] = {}
+    for _, content in _documents(stack, "scrape_configs"):
+        for scrape in content.each("scrape_configs"):
+            jobs.setdefault(scrape.text("job_name"), set()).update(_hosts(scrape))
+    return jobs
 
 
 def _services_scraped(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
-    scraped = _scraped(stack)
-    names = {service.text("name"): service for service in stack.services}
-    asked = {component(service) for name, service in names.items() if name in scraped}
-    for service in names.values():
+    scraped = set().union(*_scraped(stack).values())
+    asked = {component(service) for service in stack.services if service.text("name") in scraped}
+    for service in stack.services:
         exporter = parameters.get("exporters", {}).get(component(service))
         if component(service) not in asked and exporter not in asked:
             yield Problem(service, "is asked for metrics by nobody")
 
 
 def _services_alerted(stack: Stack, _: Parameters) -> Iterator[Problem]:
-    jobs = set(_scraped(stack).values())
-    expressions = [
-        str(rule.get("expr", ""))
-        for content in _documents(stack, "groups")
-        for group in content["groups"] or ()
-        for rule in group.get("rules") or ()
-        if "alert" in rule
-    ]
-    if any("".join(expression.split()) == "up==0" for expression in expressions):
-        return
-    for job in sorted(jobs):
-        if not any(f'job="{job}"' in "".join(expression.split()) for expression in expressions):
-            yield Problem(_service_of(stack, job), f"has no alert that tells when the job {job} is down")
+    documents = list(_documents(stack, "groups"))
+    groups = [group for _, content in documents for group in content.each("groups")]
+    alerts = [rule for group in groups for rule in group.each("rules") if rule.has("alert")]
+    for job, hosts in sorted(_scraped(stack).items()):
+        services = [service for service in stack.services if service.text("name") in hosts]
+        named = {job, *(component(service) for service in services)}
+        if not any(_covers(alert, job, named) for alert in alerts):
+            yield Problem(services[0] if services else None, f"has no alert that tells when the job {job} is down")
+    # Last: at a preview it may not be known what is mounted.
+    watchers = [service for service in stack.services if component(service) == PROMETHEUS]
+    mounted = {mount.text("configName") for watcher in watchers for mount in watcher.each(*SPEC, "configs")}
+    for config in [config for config, _ in documents]:
+        if config.text("name") not in mounted:
+            yield Problem(config, "is not mounted by Prometheus, so that its alerts never fire")
 
 
-def _service_of(stack: Stack, job: str) -> View | None:
-    host = next(host for host, found in _scraped(stack).items() if found == job)
-    return next((service for service in stack.services if service.text("name") == host), None)
+def _covers(alert: View, job: str, named: set[str]) -> bool:
+    """Whether it looks at every job, at this one, or says that it is about this service."""
+    expression = alert.text("expr")
+    if "".join(expression.split()) == "up==0" or alert.text("labels", "service") in named:
+        return True
+    return any(
+        value == job if operator == "=" else _matches(value, job)
+        for operator, _, value in re.findall(r"""\bjob\s*(=~|=)\s*(["'])(.*?)\2""", expression)
+    )
+
+
+def _matches(pattern: str, job: str) -> bool:
+    try:
+        return re.fullmatch(pattern, job) is not None
+    except re.error:
+        return False
 
 
 RULES: Final = (
@@ -107,7 +125,7 @@ RULES: Final = (
         title="Every volume is in a backup",
         severity=Severity.CRITICAL,
         description="A volume that is in no backup is lost with its machine.",
-        remediation=f"Name it in {BACKED_UP} of a service whose component begins with `{BACKUP}`.",
+        remediation=f"Name it in {BACKED_UP} of a service whose component begins with `{BACKUP}`, or mount it there.",
         judge_stack=_backed_up,
         parameters={
             "disposable": {"type": "array", "items": {"type": "string"}, "description": "Volumes that nobody misses."}
@@ -127,7 +145,7 @@ RULES: Final = (
         title="Somebody is told when a service is gone",
         severity=Severity.MEDIUM,
         description="A metric that no alert looks at helps afterwards only.",
-        remediation="Add an alert on `up == 0`, or one for the job.",
+        remediation="Add an alert on `up == 0`, or one for the job, to rules that Prometheus mounts.",
         judge_stack=_services_alerted,
     ),
 )

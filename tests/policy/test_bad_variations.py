@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from policies.view import IMAGE, NETWORK, VOLUME
+from policies.view import CONTAINER, IMAGE, NETWORK, VOLUME
 from tests.policy import real
 from tests.policy.real import Resources
 
@@ -51,6 +51,19 @@ def added(name: str, kind: str, /, *, protect: bool = False, **props: Any) -> Ca
         found[name] = {"type": kind, "props": props, "protect": protect}
 
     return change
+
+
+def container(**props: Any) -> Callable[[Resources], None]:
+    """A container beside the services, sound but for what is given."""
+    sound = {
+        "image": "sha256:" + "1" * 64,
+        "user": "10001:10001",
+        "readOnly": True,
+        "capabilities": {"drops": ["ALL"]},
+        "securityOpts": ["no-new-privileges:true"],
+        "networksAdvanced": [{"name": "web"}],
+    }
+    return added("container-shell", CONTAINER, **{**sound, **props})
 
 
 def without(name: str) -> Callable[[Resources], None]:
@@ -133,62 +146,15 @@ BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
             },
         ),
     ),
-    "privileged container": (
-        "not-privileged",
-        added(
-            "container-shell",
-            "docker:index/container:Container",
-            image="sha256:" + "1" * 64,
-            privileged=True,
-            user="10001",
-            readOnly=True,
-            capabilities={"drops": ["ALL"]},
-        ),
-    ),
-    "machine's processes": (
-        "own-namespaces",
-        added(
-            "container-shell",
-            "docker:index/container:Container",
-            pidMode="host",
-            user="10001",
-            readOnly=True,
-            capabilities={"drops": ["ALL"]},
-        ),
-    ),
-    "machine's network": (
-        "no-host-network",
-        added(
-            "container-shell",
-            "docker:index/container:Container",
-            networkMode="host",
-            user="10001",
-            readOnly=True,
-            capabilities={"drops": ["ALL"]},
-        ),
-    ),
+    "privileged container": ("not-privileged", container(privileged=True)),
+    "machine's processes": ("own-namespaces", container(pidMode="host")),
+    "container on the machine's network": ("no-host-network", container(networkMode="host")),
     "unconfined": (
         "stays-confined",
-        added(
-            "container-shell",
-            "docker:index/container:Container",
-            securityOpts=["seccomp=unconfined"],
-            user="10001",
-            readOnly=True,
-            capabilities={"drops": ["ALL"]},
-        ),
+        container(securityOpts=["no-new-privileges:true", "seccomp=unconfined"]),
     ),
-    "machine's disk": (
-        "no-host-devices",
-        added(
-            "container-shell",
-            "docker:index/container:Container",
-            devices=[{"hostPath": "/dev/sda"}],
-            user="10001",
-            readOnly=True,
-            capabilities={"drops": ["ALL"]},
-        ),
-    ),
+    "may gain rights": ("no-new-privileges", container(securityOpts=[])),
+    "machine's disk": ("no-host-devices", container(devices=[{"hostPath": "/dev/sda"}])),
     "restarts without a pause": (
         "restarts-with-a-pause",
         set_at("service-app", "taskSpec.restartPolicy.delay", "0s"),
@@ -229,12 +195,12 @@ BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
     ),
     "port below 1024": ("only-edge-publishes", set_at("service-edge", "endpointSpec.ports.0.publishedPort", 80)),
     "routing mesh": ("no-routing-mesh", set_at("service-edge", "endpointSpec.ports.0.publishMode", "ingress")),
-    "virtual address": ("no-routing-mesh", set_at("service-app", "endpointSpec.mode", "vip")),
+    "virtual address": ("no-virtual-address", set_at("service-app", "endpointSpec.mode", "vip")),
     "on host network": (
         "no-host-network",
         add_to("service-app", "taskSpec.networksAdvanceds", {"name": "host"}),
     ),
-    "on no network": ("on-own-network", set_at("service-app", "taskSpec.networksAdvanceds", None)),
+    "on no network": ("not-on-default-bridge", set_at("service-app", "taskSpec.networksAdvanceds", None)),
     "network with a way out": ("networks-internal", on_first_network("internal", False)),
     "network in the clear": ("networks-encrypted", on_first_network("options", None)),
     "latest": ("images-pinned+images-from-allowed-sources", set_at("service-app", f"{SPEC}.image", "nginx:latest")),
