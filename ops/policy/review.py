@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ops.errors import DeployError, UsageError
+from ops.policy import waivers
 from ops.stack import deploy, environment, instances, lock, settings
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
-from policies import environments, exceptions
+from policies import environments
 from policies.catalogue import RULES
 from policies.exceptions import Waiver
 from policies.model import Finding, Level, Rule, Status
@@ -55,7 +55,6 @@ class Review:
 
 def review(stack: Stack) -> Review:
     """Previews and judges. Raises UsageError, StateError, DeployError where there can be no preview."""
-    waivers = load_waivers(stack.environment)
     with lock.exclusive(stack), tempfile.TemporaryDirectory(prefix="pidea-") as folder:
         instances.ensure(stack)
         settings.plan_of(stack)
@@ -79,18 +78,8 @@ def review(stack: Stack) -> Review:
         counts=log.changed,
         changes=lines,
         findings=findings,
-        waivers=waivers,
+        waivers=waivers.current(stack.environment),
     )
-
-
-def load_waivers(environment_name: str) -> list[Waiver]:
-    """The exceptions of an environment that have not ended. Raises UsageError where the file is not right."""
-    try:
-        waivers = exceptions.load(RULES)
-    except exceptions.ExceptionsError as error:
-        raise UsageError(str(error)) from None
-    today = datetime.datetime.now(datetime.UTC).date()
-    return [waiver for waiver in waivers if waiver.environment == environment_name and waiver.expires >= today]
 
 
 def rule(rule_id: str) -> Rule:

@@ -15,6 +15,7 @@ import yaml
 
 from ops import paths
 from ops.errors import DeployError, StateError
+from ops.policy import waivers
 from ops.stack import backend as backends
 from ops.stack import environment, problems, process
 from ops.stack.backend import Backend
@@ -129,6 +130,7 @@ class Pulumi:
         on_poll: Callable[[], None] | None,
         findings: Path | None = None,
     ) -> process.Result:
+        waivers.current(self.stack.environment)
         with tempfile.TemporaryDirectory(dir=self.stack.folder, prefix="policy-") as folder:
             before = Path(folder) / "before.json"
             before.write_text(json.dumps([_before(resource) for resource in state.resources]))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from ops.errors import UsageError
-from ops.policy import explained, reports, review
+from ops.policy import explained, reports, review, waivers
 from ops.policy.review import Review
-from policies import environments
+from policies import environments, exceptions
 from policies.catalogue import RULES
 from policies.exceptions import Waiver
 from policies.model import Finding, Status
@@ -115,3 +116,11 @@ def test_there_is_no_unknown_rule() -> None:
 
 def test_an_environment_that_nobody_knows_is_as_strict_as_prod() -> None:
     assert environments.level(RULES["rolls-back"], "other") == environments.level(RULES["rolls-back"], "prod")
+
+
+def test_exceptions_that_cannot_be_used_stop_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "exceptions.yaml"
+    file.write_text("- rule: no-such\n  resource: x\n")
+    monkeypatch.setattr(exceptions.load, "__defaults__", (file,))
+    with pytest.raises(UsageError, match=r"nothing was touched.\nexceptions.yaml:1: 'environment' is missing"):
+        waivers.current("prod")
