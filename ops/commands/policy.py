@@ -30,6 +30,9 @@ def report(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
     as_format: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.MARKDOWN,
+    state: Annotated[
+        Path | None, typer.Option(help="Compare with the state in this file of `pulumi stack export`.")
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="Write every format into this folder too.")] = None,
 ) -> None:
     """Preview a stack and say which rules object. Exits with 1 where up would refuse the change."""
@@ -38,7 +41,7 @@ def report(
     from ops.policy.review import review
     from ops.stack.reference import resolve
 
-    found = review(resolve(stack, instance))
+    found = review(resolve(stack, instance), state)
     typer.echo(reports.FORMATS[as_format][1](found))
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from ops.stack import deploy, environment, instances, lock, settings
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
+from ops.stack.state import State, from_export
 from policies import environments
 from policies.catalogue import RULES
 from policies.exceptions import Waiver
@@ -53,8 +54,12 @@ class Review:
         return next(covering, None)
 
 
-def review(stack: Stack) -> Review:
-    """Previews and judges. Raises UsageError, StateError, DeployError where there can be no preview."""
+def review(stack: Stack, exported: Path | None = None) -> Review:
+    """Previews and judges; against the state in a file of `pulumi stack export`, where its manager is out of reach.
+
+    Raises UsageError, StateError, DeployError where there can be no preview.
+    """
+    before = _exported(exported) if exported else None
     with lock.exclusive(stack), tempfile.TemporaryDirectory(prefix="pidea-") as folder:
         instances.ensure(stack)
         settings.plan_of(stack)
@@ -62,7 +67,7 @@ def review(stack: Stack) -> Review:
         state = deploy.open_state(pulumi)
         log, file = EventLog(), Path(folder) / "findings"
         file.touch()
-        result = pulumi.preview([], log, state, findings=file)
+        result = pulumi.preview([], log, state, findings=file, before=before)
         findings = _findings(file)
     ours = {finding.rule for finding in findings}
     others = [f for f in log.failures if f.message.partition(":")[0] not in ours]
@@ -70,6 +75,8 @@ def review(stack: Stack) -> Review:
         reasons = [f"{failure.subject}: {failure.message}" for failure in others] or [result.errors.strip()]
         raise DeployError("\n".join(["There is nothing to judge, the preview failed:", *reasons]))
     source = f"the state of {stack.name}" if state.resources else "an empty state"
+    if exported:
+        source += f", and what would be lost with the exported state {exported.name}"
     lines = [f"{change.operation} {change.subject}" for change in log.changes]
     return Review(
         stack=stack.name,
@@ -80,6 +87,16 @@ def review(stack: Stack) -> Review:
         findings=findings,
         waivers=waivers.current(stack.environment),
     )
+
+
+def _exported(path: Path) -> State:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return from_export(content)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(f"{path} is not what `pulumi stack export` writes.") from None
 
 
 def rule(rule_id: str) -> Rule:

@@ -106,12 +106,13 @@ class Pulumi:
         on_poll: Callable[[], None] | None = None,
         *,
         findings: Path | None = None,
+        before: State | None = None,
     ) -> process.Result:
         """What `up` would do, judged by the policy pack, which adds what it finds to the file `findings`.
 
-        Raises and returns as `stream` does.
+        The pack compares with `before`, where that is not `state`. Raises and returns as `stream` does.
         """
-        return self._judged(["preview", *options], log, state, on_poll, findings)
+        return self._judged(["preview", *options], log, state, on_poll, findings, before)
 
     def unprotect(self) -> None:
         """Takes the protection off every resource, so that `destroy` may remove it."""
@@ -129,14 +130,15 @@ class Pulumi:
         state: State,
         on_poll: Callable[[], None] | None,
         findings: Path | None = None,
+        before: State | None = None,
     ) -> process.Result:
         waivers.current(self.stack.environment)
         with tempfile.TemporaryDirectory(dir=self.stack.folder, prefix="policy-") as folder:
-            before = Path(folder) / "before.json"
-            before.write_text(json.dumps([_before(resource) for resource in state.resources]))
+            known = Path(folder) / "before.json"
+            known.write_text(json.dumps([_before(resource) for resource in (before or state).resources]))
             given = {
                 _ENVIRONMENT: self.stack.environment,
-                _BEFORE: str(before),
+                _BEFORE: str(known),
                 **({_FINDINGS: str(findings)} if findings else {}),
             }
             return self._stream([*arguments, "--policy-pack", str(POLICIES)], log, state.salt, on_poll, given)

@@ -1,5 +1,6 @@
 """The language host runs policy packs beside a program."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -133,3 +134,9 @@ def test_a_committed_stack_passes_a_real_preview(name: str, tmp_path: Path) -> N
     unknown = {item.rule for item in found.of(Status.UNKNOWN)}
     assert "images-pinned" in unknown, "images are built when they are deployed"
     assert found.counts["create"] > 50
+    exported = tmp_path / "exported.json"
+    urn = f"urn:pulumi:{name}::pidea::docker:index/volume:Volume::volume-uploads"
+    lost = {"urn": urn, "type": "docker:index/volume:Volume", "protect": True, "inputs": {"name": "uploads"}}
+    exported.write_text(json.dumps({"deployment": {"resources": [lost]}}))
+    (loss,) = review(stack, exported).of(Status.VIOLATION)
+    assert (loss.rule, loss.resource) == ("no-data-loss", "volume-uploads")

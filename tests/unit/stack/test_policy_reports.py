@@ -13,6 +13,7 @@ import pytest
 from ops.errors import UsageError
 from ops.policy import explained, reports, review, waivers
 from ops.policy.review import Review
+from ops.stack.reference import resolve
 from policies import environments, exceptions
 from policies.catalogue import RULES
 from policies.exceptions import Waiver
@@ -124,3 +125,14 @@ def test_exceptions_that_cannot_be_used_stop_everything(tmp_path: Path, monkeypa
     monkeypatch.setattr(exceptions.load, "__defaults__", (file,))
     with pytest.raises(UsageError, match=r"nothing was touched.\nexceptions.yaml:1: 'environment' is missing"):
         waivers.current("prod")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"deployment": {"resources": [{}]}}', '{"deployment": 3}'])
+def test_a_file_that_is_no_exported_state_is_refused(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    file.write_text(content)
+    with pytest.raises(UsageError, match=r"state.json is not what `pulumi stack export` writes"):
+        review.review(resolve("prod"), file)
+    file.unlink()
+    with pytest.raises(UsageError, match=r"state.json cannot be read: No such file"):
+        review.review(resolve("prod"), file)
