@@ -15,6 +15,7 @@ LEVELS: Final[Mapping[str, Level]] = {STAGING: Level.ADVISORY, PROD: Level.MANDA
 EVERYWHERE: Final[Mapping[str, Level]] = {
     "exceptions-are-current": Level.MANDATORY,
     "no-data-loss": Level.MANDATORY,
+    "no-database-downgrade": Level.MANDATORY,
 }
 
 PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
@@ -48,8 +49,14 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
             **{"node_price_per_month": 60, "max_cost_per_month": 300},
         },
     },
-    "redis-topology": {STAGING: {"servers": 1, "sentinels": 0}, PROD: {"servers": 3, "sentinels": 3}},
-    "postgres-topology": {STAGING: {"servers": 1, "etcd": 0}, PROD: {"servers": 3, "etcd": 3}},
+    "redis-topology": {
+        STAGING: {"nodes": 1, "servers": 1, "sentinels": 0},
+        PROD: {"nodes": 3, "servers": 3, "sentinels": 3},
+    },
+    "postgres-topology": {
+        STAGING: {"nodes": 1, "servers": 1, "etcd": 0},
+        PROD: {"nodes": 3, "servers": 3, "etcd": 3},
+    },
     "spread-over-nodes": {STAGING: {"nodes": 1}, PROD: {"nodes": 3}},
     "data-stays-with-its-node": {
         STAGING: {"nodes": 1},

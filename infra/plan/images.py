@@ -16,6 +16,10 @@ REPO = Path(__file__).resolve().parent.parent.parent
 DIGEST_LENGTH = 16
 _IGNORED_FOLDERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
+# Major versions of what keeps data: its files are read by newer ones, not by older ones. The images' builds use them,
+# and the policies see them.
+_MAJORS = {names.POSTGRES: {"POSTGRES_MAJOR": "15"}, names.REDIS: {"REDIS_MAJOR": "7"}}
+
 # The application's image is built from its Dockerfile and the application itself, side by side.
 _SOURCES = {names.APP: ("images/app", "app")}
 
@@ -48,11 +52,13 @@ def _built(name: str, base: str | None) -> ImageSpec:
         executable = bool(path.stat().st_mode & 0o100)
         content.update(f"{inside}\0{executable}\0".encode())
         content.update(hashlib.sha256(path.read_bytes()).digest())
+    majors = _MAJORS.get(name, {})
+    content.update(repr(sorted(majors.items())).encode())
     digest = content.hexdigest()[:DIGEST_LENGTH]
     return ImageSpec(
         name=name,
         digest=digest,
         base=base,
         # The revision is the content's: with git's, every commit would roll every service.
-        build_args=MappingProxyType({"VERSION": VERSION, "REVISION": digest}),
+        build_args=MappingProxyType({"VERSION": VERSION, "REVISION": digest, **majors}),
     )

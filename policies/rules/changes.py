@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.model import Parameters, Problem, Rule, Severity
-from policies.view import VOLUME, Malformed, Stack, Unknown, View
+from policies.view import IMAGE, SERVICE, VOLUME, Malformed, Stack, Unknown, View, component
+
+DATABASES: Final = ("postgres", "redis")
+MAJOR: Final = "dev.pidea.version.major"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +100,47 @@ def _today() -> datetime.date:
     return datetime.datetime.now(datetime.UTC).date()
 
 
+def _no_downgrade(stack: Stack, _: Parameters) -> Iterator[Problem]:
+    if stack.before is None:
+        raise Unknown("the state before the change")
+    hidden: list[Unknown] = []
+    for database in DATABASES:
+        old, new = _image(stack.before, database), _image(stack.resources, database)
+        try:
+            # The same content under the same name is the same version.
+            if old is None or new is None or old.text("name") == new.text("name"):
+                continue
+            before, after = _major(stack.before, database, old), _major(stack.resources, database, new)
+        except Unknown as unknown:
+            hidden.append(unknown)  # what is certain about the others comes first
+            continue
+        if after < before:
+            yield Problem(new, f"goes from {database} {before} back to {after}, which cannot read what {before} wrote")
+    if hidden:
+        raise hidden[0]
+
+
+def _image(resources: Sequence[View], database: str) -> View | None:
+    found = (resource for resource in resources if resource.type == IMAGE and resource.name == f"image-{database}")
+    return next(found, None)
+
+
+def _major(resources: Sequence[View], database: str, image: View) -> int:
+    """From the service's label, the build's arguments, or the image's tag. Raises Unknown where none of them tells."""
+    service = next((found for found in resources if found.type == SERVICE and component(found) == database), None)
+    texts = [
+        service.labels("labels").get(MAJOR, "") if service else "",
+        image.text("build", "buildArgs", f"{database.upper()}_MAJOR"),
+        # Our own tag is a digest of the content: 16 digits are no version.
+        image.text("name").partition("@")[0].rpartition("/")[2].partition(":")[2],
+    ]
+    for text in texts:
+        found = re.fullmatch(r"v?([0-9]{1,3})([.-].*)?", text)
+        if found:
+            return int(found[1])
+    raise Unknown(f"the major version of {database}")
+
+
 RULES: Final = (
     Rule(
         id="no-data-loss",
@@ -115,5 +160,13 @@ RULES: Final = (
                 "description": "What may be removed, who says so, and until which day.",
             }
         },
+    ),
+    Rule(
+        id="no-database-downgrade",
+        title="PostgreSQL and Redis do not go back to an older major version",
+        severity=Severity.CRITICAL,
+        description="An older major version cannot read the files of a newer one: the database would not start.",
+        remediation="Keep the version, or restore a backup into a new volume.",
+        judge_stack=_no_downgrade,
     ),
 )

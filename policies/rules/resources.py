@@ -40,6 +40,12 @@ def _size_bytes(text: str) -> float:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d+", text):
+        raise Malformed(f"taskSpec.logDriver.options.max-file: {text!r} is not a number")
+    return int(text)
+
+
 def _logs_bounded(service: View, parameters: Parameters) -> Iterator[str]:
     driver = service.text(*LOG, "name")
     if driver in parameters.get("remote_drivers", ()):
@@ -48,10 +54,14 @@ def _logs_bounded(service: View, parameters: Parameters) -> Iterator[str]:
         yield f"logs with {driver or 'the default driver'}, which nothing bounds"
         return
     options = service.pairs(*LOG, "options")
-    if "max-size" not in options:
-        yield "writes logs until the disk is full: max-size is not set"
+    missing = [name for name in ("max-size", "max-file") if name not in options]
+    if missing:
+        # The drivers' defaults differ: json-file has no size, local has five files.
+        yield f"does not say how much of its logs is kept: {' and '.join(missing)} not set"
         return
-    kept_mib = _size_bytes(options["max-size"]) * int(options.get("max-file", "1")) / MIB
+    kept_mib = _size_bytes(options["max-size"]) * _count(options["max-file"]) / MIB
+    if kept_mib <= 0:
+        yield "has a log of size 0, which Docker refuses"
     if kept_mib > parameters.get("max_mib", 100):
         yield f"keeps {kept_mib:g} MiB of logs for each task"
 
@@ -97,12 +107,12 @@ def _fits(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
 def _budget(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     nodes = int(parameters.get("nodes", 1))
     services = len(stack.services)
-    if services > parameters.get("max_services", 40):
-        yield Problem(None, f"has {services} services, more than {parameters['max_services']}")
+    if services > (most := parameters.get("max_services", 40)):
+        yield Problem(None, f"has {services} services, more than {most}")
     limits = [replicas(service, nodes) * service.number(*LIMITS, "memoryBytes") for service in stack.services]
     limits_mib = sum(limits) / MIB
-    if limits_mib > parameters.get("max_memory_mib", 32768):
-        yield Problem(None, f"may use {limits_mib:,.0f} MiB, more than {parameters['max_memory_mib']:,}")
+    if limits_mib > (most := parameters.get("max_memory_mib", 32768)):
+        yield Problem(None, f"may use {limits_mib:,.0f} MiB, more than {most:,}")
     cost = nodes * parameters.get("node_price_per_month", 0)
     if cost > parameters.get("max_cost_per_month", math.inf):
         yield Problem(None, f"costs about {cost:,.0f} a month, more than {parameters['max_cost_per_month']:,}")

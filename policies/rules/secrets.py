@@ -16,7 +16,7 @@ from policies.view import CONFIG, CONTAINER, NETWORK, SERVICE, VOLUME, Malformed
 
 TASK: Final = ("taskSpec", "containerSpec")
 # Docker's own, where nothing is set.
-FILE_MODE, FILE_UID = 0o444, "0"
+FILE_MODE: Final = 0o444
 OWNER_READS: Final = 0o400
 
 _SAYS_SECRET: Final = re.compile(
@@ -236,8 +236,8 @@ def _mounted_strictly(service: View, _: Parameters) -> Iterator[str]:
             yield f"mounts the secret {mount.text('fileName')} with mode {mode:04o}, more than {OWNER_READS:04o}"
     user = service.text(*TASK, "user").partition(":")[0] if mounts else ""
     for mount in mounts:
-        uid = mount.text("fileUid", default=FILE_UID)
-        if not mount.has("fileUid"):
+        uid = mount.text("fileUid")
+        if not uid:
             yield f"does not say for whom it mounts the secret {mount.text('fileName')}, so that it is root's"
         elif uid != user:
             runs_as = f"runs as {user}" if user else "does not say as whom it runs"

@@ -11,20 +11,45 @@ import yaml
 
 from policies.model import Parameters, Problem, Rule, Severity
 from policies.rules.resources import replicas
-from policies.view import CONFIG, SERVICE, Stack, View, component, config_text
+from policies.view import CONFIG, SERVICE, Malformed, Stack, View, component, config_text
 
 SPEC: Final = ("taskSpec", "containerSpec")
-TLS_BIND: Final = re.compile(r"(?m)^\s*bind\s.*\bssl\b.*\bcrt\b")
+# Anything but a comment between the words.
+BIND: Final = re.compile(r"(?m)^[ \t]*bind[ \t]+\S*:(\d+)(?=[ \t]|$)([^#\n]*)")
+TLS: Final = re.compile(r"\bssl\b.*\bcrt\b")
+STOPS_WHEN_CUT_OFF: Final = re.compile(r"(?m)^[ \t]*min-replicas-to-write[ \t]+[1-9]\d*[ \t]*$")
+MONITORED: Final = re.compile(r"(?m)^[ \t]*sentinel[ \t]+monitor[ \t]+\S+[ \t]+\S+[ \t]+\S+[ \t]+(\d+)")
+# No members, whatever they begin with.
+OTHERS: Final = ("exporter", "backup")
 
 
-def _tasks(stack: Stack, *beginnings: str) -> int:
-    """Tasks of the services whose component begins so and that are no exporters."""
-    found = [
+def _members(stack: Stack, *beginnings: str) -> list[View]:
+    """The services whose component begins so and that are neither exporters nor backups."""
+    return [
         service
         for service in stack.services
-        if component(service).startswith(beginnings) and not component(service).endswith("exporter")
+        if component(service).startswith(beginnings) and not component(service).endswith(OTHERS)
     ]
-    return sum(replicas(service, 1) for service in found)
+
+
+def _tasks(stack: Stack, parameters: Parameters, *beginnings: str) -> int:
+    return sum(replicas(service, int(parameters.get("nodes", 1))) for service in _members(stack, *beginnings))
+
+
+def _together(service: View) -> bool:
+    """Whether one node can have more than one of its tasks; a service of one task must be bound to a node instead."""
+    if service.flag("mode", "global"):
+        return False
+    if replicas(service, 1) > 1:
+        return service.number("taskSpec", "placement", "maxReplicas") != 1
+    return not _bound(service)
+
+
+def _bound(service: View) -> bool:
+    return any(
+        re.fullmatch(r"node\.(labels\.\S+?|hostname|id)==\S+", text.replace(" ", ""))
+        for text in service.texts("taskSpec", "placement", "constraints")
+    )
 
 
 def _odd(what: str, members: int, wanted: int) -> Iterator[Problem]:
@@ -35,20 +60,30 @@ def _odd(what: str, members: int, wanted: int) -> Iterator[Problem]:
 
 
 def _redis(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
-    sentinels = _tasks(stack, "sentinel", "redis-sentinel")
+    sentinels = _tasks(stack, parameters, "sentinel", "redis-sentinel")
     yield from _odd("sentinels", sentinels, parameters.get("sentinels", 0))
-    servers = _tasks(stack, "redis") - _tasks(stack, "redis-sentinel")
-    if servers < parameters.get("servers", 1):
-        yield Problem(None, f"has {servers} Redis servers, fewer than {parameters['servers']}")
-    if servers > 1 and not any("min-replicas-to-write" in config_text(config) for config in stack.of(CONFIG)):
+    servers = _tasks(stack, parameters, "redis") - _tasks(stack, parameters, "redis-sentinel")
+    if servers < (wanted := parameters.get("servers", 1)):
+        yield Problem(None, f"has {servers} Redis servers, fewer than {wanted}")
+    for service in _members(stack, "redis", "sentinel"):
+        if servers > 1 and _together(service):
+            yield Problem(service, "may be on one node with another member of Redis' cluster")
+    yield from (problem for config in stack.of(CONFIG) for problem in _quorum(config, sentinels))
+    if servers > 1 and not any(STOPS_WHEN_CUT_OFF.search(config_text(config)) for config in stack.of(CONFIG)):
         yield Problem(None, "lets a Redis primary that is cut off take writes: min-replicas-to-write is not set")
 
 
+def _quorum(config: View, sentinels: int) -> Iterator[Problem]:
+    for quorum in MONITORED.findall(config_text(config)):
+        if int(quorum) * 2 <= sentinels:
+            yield Problem(config, f"lets {quorum} of {sentinels} sentinels decide, which is no majority")
+
+
 def _postgres(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
-    servers = _tasks(stack, "postgres")
-    if servers < parameters.get("servers", 1):
-        yield Problem(None, f"has {servers} PostgreSQL servers, fewer than {parameters['servers']}")
-    yield from _odd("etcd members", _tasks(stack, "etcd"), parameters.get("etcd", 0))
+    servers = _tasks(stack, parameters, "postgres", "patroni")
+    if servers < (wanted := parameters.get("servers", 1)):
+        yield Problem(None, f"has {servers} PostgreSQL servers, fewer than {wanted}")
+    yield from _odd("etcd members", _tasks(stack, parameters, "etcd"), parameters.get("etcd", 0))
 
 
 def _spread(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
@@ -56,6 +91,8 @@ def _spread(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     if nodes == 1:
         return
     for service in stack.services:
+        if service.flag("mode", "global"):
+            continue  # one on each node is what it means
         count = replicas(service, nodes)
         most = service.number("taskSpec", "placement", "maxReplicas") or count
         if count > 1 and math.ceil(count / most) < 2:
@@ -67,33 +104,45 @@ def _data_stays(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
         return
     for service in stack.services:
         volumes = [m for m in service.each(*SPEC, "mounts") if m.text("type") == "volume"]
-        bound = any(
-            text.replace(" ", "").startswith(("node.labels.", "node.hostname==", "node.id=="))
-            for text in service.texts("taskSpec", "placement", "constraints")
-        )
-        if volumes and not bound and component(service) not in parameters.get("disposable", ()):
+        if volumes and not _bound(service) and component(service) not in parameters.get("disposable", ()):
             yield Problem(service, "may move to a node that does not have its volume")
 
 
 def _edge_tls(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     if not parameters.get("required", True):
         return
+    published = {
+        f"{port.number('targetPort'):g}"
+        for service in stack.services
+        if component(service) == "edge"
+        for port in service.each("endpointSpec", "ports")
+    }
     configs = [config for config in stack.of(CONFIG) if "haproxy" in config.name]
-    if not any(TLS_BIND.search(config_text(config)) for config in configs):
+    binds = [bind for config in configs for bind in BIND.findall(config_text(config))]
+    ports = {port for port, options in binds if TLS.search(options)}
+    clear = {port for port, options in binds if not TLS.search(options)}
+    if not published <= ports - clear or not ports:
         yield Problem(None, "takes passwords and chats in the clear: no bind of the edge has a certificate")
 
 
 def _routed(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     if not parameters.get("required", True):
         return
-    receivers = [
-        receiver
-        for config in stack.of(CONFIG)
-        if "alertmanager" in config.name
-        for receiver in _mapping(config).get("receivers") or ()
-    ]
-    if not any(key.endswith("_configs") and value for receiver in receivers for key, value in receiver.items()):
+    if not any(_reaches(_mapping(config)) for config in stack.of(CONFIG) if "alertmanager" in config.name):
         yield Problem(None, "sends its alerts to nobody")
+
+
+def _reaches(content: Mapping[str, Any]) -> bool:
+    """Whether the receiver that gets what no other route takes has somebody to tell."""
+    route, receivers = content.get("route"), content.get("receivers")
+    if not isinstance(route, Mapping) or not isinstance(receivers, list):
+        return False
+    return any(
+        str(key).endswith("_configs") and value
+        for receiver in receivers
+        if isinstance(receiver, Mapping) and receiver.get("name") == route.get("receiver")
+        for key, value in receiver.items()
+    )
 
 
 def _mapping(config: View) -> Mapping[str, Any]:
@@ -105,10 +154,12 @@ def _mapping(config: View) -> Mapping[str, Any]:
 
 
 def _sampled(service: View, parameters: Parameters) -> Iterator[str]:
-    ratio = service.pairs(*SPEC, "env").get("TRACE_SAMPLING_RATIO")
-    most = parameters.get("max_ratio", 1.0)
-    if ratio is not None and float(ratio) > most:
-        yield f"traces {float(ratio):.0%} of its requests, more than {most:.0%}"
+    # By its own path: another variable that is not known yet is not our concern.
+    ratio, most = service.number(*SPEC, "env", "TRACE_SAMPLING_RATIO"), parameters.get("max_ratio", 1.0)
+    if math.isnan(ratio):
+        raise Malformed("taskSpec.containerSpec.env.TRACE_SAMPLING_RATIO is not a number")
+    if ratio > most:
+        yield f"traces {ratio:.0%} of its requests, more than {most:.0%}"
 
 
 _NUMBER: Final = {"type": "number", "minimum": 0}
@@ -123,6 +174,7 @@ RULES: Final = (
         remediation="Give it replicas, an odd number of sentinels, and min-replicas-to-write.",
         judge_stack=_redis,
         parameters={
+            **_NODES,
             "servers": {**_NUMBER, "description": "Redis servers, the primary too."},
             "sentinels": {**_NUMBER, "description": "Sentinels."},
         },
@@ -135,6 +187,7 @@ RULES: Final = (
         remediation="Give it standbys and an odd number of etcd members.",
         judge_stack=_postgres,
         parameters={
+            **_NODES,
             "servers": {**_NUMBER, "description": "PostgreSQL servers, the primary too."},
             "etcd": {**_NUMBER, "description": "Members of etcd."},
         },

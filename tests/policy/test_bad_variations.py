@@ -66,6 +66,14 @@ def container(**props: Any) -> Callable[[Resources], None]:
     return added("container-shell", CONTAINER, **{**sound, **props})
 
 
+def both(*changes: Callable[[Resources], None]) -> Callable[[Resources], None]:
+    def change(found: Resources) -> None:
+        for one in changes:
+            one(found)
+
+    return change
+
+
 def without(name: str) -> Callable[[Resources], None]:
     def change(found: Resources) -> None:
         del found[next(key for key in found if key.startswith(name))]
@@ -249,6 +257,20 @@ BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
         rewritten("config-rules-resources", "expr: up == 0", "expr: up == 2"),
     ),
     "volume removed": ("no-data-loss", without("volume-postgres-data")),
+    "older PostgreSQL": (
+        "no-database-downgrade",
+        both(
+            set_at("image-postgres", "build.buildArgs.POSTGRES_MAJOR", "14"),
+            set_at("image-postgres", "name", "pidea/postgres:0123456789abcdef"),
+        ),
+    ),
+    "older Redis": (
+        "no-database-downgrade",
+        both(
+            set_at("image-redis", "build.buildArgs.REDIS_MAJOR", "6"),
+            set_at("image-redis", "name", "pidea/redis:0123456789abcdef"),
+        ),
+    ),
     "volume renamed": ("no-data-loss", set_at("volume-postgres-data", "name", "pidea-prod-postgres-data-2")),
 }
 

@@ -10,7 +10,7 @@ from pulumi_policy.proxy import UNKNOWN_ARRAY_VALUE, UNKNOWN_OBJECT_VALUE, UNKNO
 
 from policies.model import Finding, Status
 from policies.rules import changes
-from policies.view import NETWORK, VOLUME, View
+from policies.view import IMAGE, NETWORK, VOLUME, View
 from tests.policy.fixtures import asked_of_stack, messages, view
 
 RULES = {rule.id: rule for rule in changes.RULES}
@@ -225,3 +225,75 @@ def test_it_is_told_even_where_nothing_is_lost() -> None:
 @pytest.mark.parametrize("today", ["x", "", "20260101", None, 3])
 def test_a_day_that_is_none(today: Any) -> None:
     assert said([], [volume()], today=today) == [f"cannot be read: today {NO_DAY}"]
+
+
+def image(database: str, name: str, **build_args: str) -> View:
+    build = {"build": {"buildArgs": build_args}} if build_args else {}
+    return view({"name": name, **build}, IMAGE, f"image-{database}")
+
+
+def server(database: str, major: str) -> View:
+    given = {"dev.pidea.component": database, "dev.pidea.version.major": major}
+    return view(
+        {"labels": [{"label": key, "value": value} for key, value in given.items()]}, name=f"service-{database}"
+    )
+
+
+def versions(now: list[View], before: list[View] | None) -> list[tuple[Status, str, str]]:
+    findings = asked_of_stack(RULES["no-database-downgrade"], now, before)
+    return [(item.status, item.resource, item.message) for item in findings]
+
+
+def back(database: str, before: int, after: int) -> tuple[Status, str, str]:
+    text = f"goes from {database} {before} back to {after}, which cannot read what {before} wrote"
+    return Status.VIOLATION, f"image-{database}", text
+
+
+def hidden(what: str) -> tuple[Status, str, str]:
+    return Status.UNKNOWN, "", f"cannot be judged until deployed: {what} is not known yet"
+
+
+def test_versions_before_must_be_known() -> None:
+    assert versions([image("postgres", "postgres:14")], None) == [hidden("the state before the change")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("postgres:15", "postgres:14", [back("postgres", 15, 14)]),
+        ("postgres:15.4-bookworm", "host:5000/x/postgres:v9.6@sha256:0", [back("postgres", 15, 9)]),
+        ("postgres:15", "postgres:15.4", []),
+        ("postgres:15", "postgres:16", []),
+        ("postgres:9", "postgres:10", []),
+        ("postgres:100", "postgres:99", [back("postgres", 100, 99)]),
+        ("pidea/postgres:0123456789abcdef", "pidea/postgres:0123456789abcdef", []),
+        ("pidea/postgres:1234567890123456", "postgres:14", [hidden("the major version of postgres")]),
+        ("postgres:15", "postgres:latest", [hidden("the major version of postgres")]),
+        ("postgres:15", "postgres", [hidden("the major version of postgres")]),
+        ("postgres:15", "host:5000/postgres", [hidden("the major version of postgres")]),
+        ("postgres:15", "postgres:1.2.3", [back("postgres", 15, 1)]),
+    ],
+)
+def test_a_tag_tells_the_version(before: str, after: str, expected: list[tuple[Status, str, str]]) -> None:
+    assert versions([image("postgres", after)], [image("postgres", before)]) == expected
+
+
+def test_a_build_argument_and_a_label_tell_the_version() -> None:
+    old, new = image("redis", "pidea/redis:a", REDIS_MAJOR="7"), image("redis", "pidea/redis:b", REDIS_MAJOR="6")
+    assert versions([new], [old]) == [back("redis", 7, 6)]
+    assert versions([old], [new]) == []
+    assert versions([new, server("redis", "8")], [old, server("redis", "8")]) == []
+    assert versions([old, server("redis", "7")], [new, server("redis", "8")]) == [back("redis", 8, 7)]
+    assert versions([new, server("postgres", "9")], [old]) == [back("redis", 7, 6)]
+
+
+def test_a_database_that_comes_or_goes_is_not_older() -> None:
+    assert versions([], [image("postgres", "postgres:15")]) == []
+    assert versions([image("postgres", "postgres:14")], []) == []
+    assert versions([image("app", "x:1")], [image("app", "x:2")]) == []
+
+
+def test_what_is_not_known_of_one_hides_nothing_of_the_other() -> None:
+    before = [image("postgres", "postgres:15"), image("redis", "redis:7")]
+    now = [image("postgres", UNKNOWN_STRING_VALUE), image("redis", "redis:6")]
+    assert versions(now, before) == [back("redis", 7, 6), hidden("name")]

@@ -206,13 +206,32 @@ def test_the_bound_is_a_parameter() -> None:
     assert found("logs-bounded", LOG, logged("10m", "3"), max_mib=29) == ["keeps 30 MiB of logs for each task"]
 
 
-@pytest.mark.parametrize("options", [None, {}, {"max-file": "3"}, {"max-size": None, "max-file": "3"}])
-def test_logs_without_a_size_grow(options: Mapping[str, Any] | None) -> None:
-    if options and None in options.values():
-        options = {key: value for key, value in options.items() if value is not None}
-    assert found("logs-bounded", LOG, {"name": "json-file", "options": options}) == [
-        "writes logs until the disk is full: max-size is not set"
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        (None, "max-size and max-file"),
+        ({}, "max-size and max-file"),
+        ({"max-file": "3"}, "max-size"),
+        ({"max-size": "10m"}, "max-file"),
+    ],
+)
+def test_logs_without_both_bounds_grow(driver: str, options: Mapping[str, str] | None, missing: str) -> None:
+    assert found("logs-bounded", LOG, {"name": driver, "options": options}) == [
+        f"does not say how much of its logs is kept: {missing} not set"
     ]
+
+
+@pytest.mark.parametrize(("size", "files"), [("0", "3"), ("10m", "0")])
+def test_a_log_of_no_size_is_refused(size: str, files: str) -> None:
+    assert found("logs-bounded", LOG, logged(size, files)) == ["has a log of size 0, which Docker refuses"]
+    assert found("logs-bounded", LOG, logged("1", "1")) == []
+
+
+@pytest.mark.parametrize("files", ["x", "", "-1", "1.5"])
+def test_a_count_that_nobody_understands_does_not_pass(files: str) -> None:
+    [finding] = asked(BY_ID["logs-bounded"], view(changed(LOG, logged("10m", files))))
+    assert finding.message == f"cannot be read: {LOG}.options.max-file: {files!r} is not a number"
 
 
 @pytest.mark.parametrize("driver", ["journald", "syslog"])
@@ -283,6 +302,7 @@ def test_a_size_that_is_not_known() -> None:
         ({"replicated": {"replicas": 0}}, 0),
         ({"replicated": {"replicas": 4}}, 4),
         ({"global": True}, 3),
+        ({"global": False, "replicated": {"replicas": 4}}, 4),
     ],
 )
 def test_how_many_tasks_there_are(mode: Any, count: int) -> None:
@@ -337,6 +357,11 @@ def test_what_runs_once_a_node_is_not_moved() -> None:
     assert fits(service(mode={"global": True}, reserved_mib=900)) == []
     assert fits(service(mode={"global": True}, reserved_mib=901)) != []
     assert fits(service(mode=times(3), most=1, processors=4)) == []
+
+
+def test_not_global_is_not_global() -> None:
+    mode = {"global": False, "replicated": {"replicas": 3}}
+    assert fits(service(mode=mode, reserved_mib=601)) == ["reserves 1,803 MiB, and on 2 of 3 nodes there are 1,800 MiB"]
 
 
 def test_what_may_be_twice_on_a_node_is_moved() -> None:
@@ -424,6 +449,12 @@ def test_services_limits_add_up() -> None:
 )
 def test_machines_cost(price: int, most: int, expected: str | None) -> None:
     assert budget(node_price_per_month=price, max_cost_per_month=most) == ([expected] if expected else [])
+
+
+def test_the_budget_without_parameters_is_said_too() -> None:
+    assert messages(asked_of_stack(BY_ID["within-budget"], [service()] * 41)) == ["has 41 services, more than 40"]
+    stack = [service(limit_mib=32769)]
+    assert messages(asked_of_stack(BY_ID["within-budget"], stack)) == ["may use 32,769 MiB, more than 32,768"]
 
 
 def test_without_parameters_the_budget_is_wide_and_machines_cost_nothing() -> None:

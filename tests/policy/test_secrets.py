@@ -408,7 +408,10 @@ def test_words_at_the_limit_that_are_found(word: str) -> None:
         "".join(letter if letter.isalpha() else "x" for letter in BASE64),
         "aB1" * 9,  # changes all the time, and is not random
         "abcdefghijklmnopABCDEFGHIJKLMNOP0123456789",  # is diverse, and does not change
+        "abcABC123defDEF456ghiGHI789",
+        "aB1cD2eF3" * 3,
         "0123456789" * 4 + "012",
+        "abcdef" * 6,
         "ab" * 16,
         "cafe" * 9,
         "sha256-" + BASE64 * 2,
@@ -503,6 +506,7 @@ def test_whose_the_file_is() -> None:
     assert mounted(changed(f"{SECRET}.fileUid", "0")) == [
         "mounts the secret redis-acl for the user 0, but runs as 10001"
     ]
+    assert mounted(changed(f"{SECRET}.fileUid", "")) == mounted(changed(f"{SECRET}.fileUid", None))
     assert mounted(changed(f"{SECRET}.fileUid", None)) == [
         "does not say for whom it mounts the secret redis-acl, so that it is root's"
     ]

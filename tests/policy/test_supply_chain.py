@@ -156,6 +156,7 @@ def test_an_image_from_elsewhere(image: str) -> None:
     ("source", "image"),
     [
         ("grafana/grafana", "grafana/grafana:11"),
+        ("grafana/grafana", f"grafana/grafana@{DIGEST}"),
         ("docker.io/grafana", "grafana/grafana:11"),
         ("registry:5000/", f"registry:5000/pidea/redis@{DIGEST}"),
         ("registry:5000", "registry:5000/redis:1"),

@@ -22,6 +22,9 @@ CLEAR = "takes passwords and chats in the clear: no bind of the edge has a certi
 NOBODY = "sends its alerts to nobody"
 
 
+SPREAD: Mapping[str, Any] = {"maxReplicas": 1, "constraints": ["node.labels.data==1"]}
+
+
 def service(component: str, count: int = 1, **given: Any) -> View:
     """A service of that many tasks; other properties by their path, with `__` for the dot."""
     props = changed("mode", {"replicated": {"replicas": count}})
@@ -29,6 +32,11 @@ def service(component: str, count: int = 1, **given: Any) -> View:
     for path, value in given.items():
         props = changed(path.replace("__", "."), value, props)
     return view(props, name=f"service-{component}")
+
+
+def placed(component: str, count: int = 1) -> View:
+    """One that shares no node with another of its kind."""
+    return service(component, count, taskSpec__placement=SPREAD)
 
 
 def config(name: str, text: str) -> View:
@@ -48,8 +56,8 @@ def unknown(findings: list[Finding], path: str, resource: str = "") -> None:
 @pytest.mark.parametrize(
     ("rule", "severity", "parameters"),
     [
-        ("redis-topology", Severity.HIGH, {"servers", "sentinels"}),
-        ("postgres-topology", Severity.HIGH, {"servers", "etcd"}),
+        ("redis-topology", Severity.HIGH, {"nodes", "servers", "sentinels"}),
+        ("postgres-topology", Severity.HIGH, {"nodes", "servers", "etcd"}),
         ("spread-over-nodes", Severity.HIGH, {"nodes"}),
         ("data-stays-with-its-node", Severity.HIGH, {"nodes", "disposable"}),
         ("edge-has-tls", Severity.CRITICAL, {"required"}),
@@ -73,25 +81,25 @@ HIGHLY_AVAILABLE: Mapping[str, Any] = {"servers": 3, "sentinels": 3}
 
 
 def test_one_redis_is_enough_where_nothing_is_promised() -> None:
-    assert found("redis-topology", service("redis")) == []
-    assert found("redis-topology", service("redis"), servers=1, sentinels=0) == []
+    assert found("redis-topology", placed("redis")) == []
+    assert found("redis-topology", placed("redis"), servers=1, sentinels=0) == []
 
 
 def test_a_redis_that_can_fail_over_passes() -> None:
-    stack = [service("redis", 3), service("redis-sentinel", 3), SAFE]
+    stack = [placed("redis", 3), placed("redis-sentinel", 3), SAFE]
     assert found("redis-topology", *stack, **HIGHLY_AVAILABLE) == []
-    apart = [service("redis"), service("redis-replica", 2), service("sentinel", 3), SAFE]
+    apart = [placed("redis"), placed("redis-replica", 2), placed("sentinel", 3), SAFE]
     assert found("redis-topology", *apart, **HIGHLY_AVAILABLE) == []
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_too_few_servers(count: int) -> None:
-    stack = [service("redis", count), service("redis-sentinel", 3), SAFE]
+    stack = [placed("redis", count), placed("redis-sentinel", 3), SAFE]
     assert found("redis-topology", *stack, **HIGHLY_AVAILABLE) == [f"has {count} Redis servers, fewer than 3"]
 
 
 def test_without_parameters_one_server_must_be_there() -> None:
-    assert messages(asked_of_stack(BY_ID["redis-topology"], [service("redis")])) == []
+    assert messages(asked_of_stack(BY_ID["redis-topology"], [placed("redis")])) == []
     assert found("redis-topology", servers=1) == ["has 0 Redis servers, fewer than 1"]
 
 
@@ -105,18 +113,18 @@ def test_without_parameters_one_server_must_be_there() -> None:
     ],
 )
 def test_sentinels_must_be_enough_and_odd(sentinels: int, expected: str | None) -> None:
-    stack = [service("redis", 3), service("redis-sentinel", sentinels), SAFE]
+    stack = [placed("redis", 3), placed("redis-sentinel", sentinels), SAFE]
     assert found("redis-topology", *stack, **HIGHLY_AVAILABLE) == ([expected] if expected else [])
 
 
 def test_sentinels_that_nobody_asked_for_must_be_odd_too() -> None:
     even = "has 2 sentinels: an even number finds no majority when it is cut in half"
-    assert found("redis-topology", service("redis"), service("sentinel", 2)) == [even]
-    assert found("redis-topology", service("redis"), service("sentinel", 1)) == []
+    assert found("redis-topology", placed("redis"), placed("sentinel", 2)) == [even]
+    assert found("redis-topology", placed("redis"), placed("sentinel", 1)) == []
 
 
 def test_exporters_are_neither_servers_nor_sentinels() -> None:
-    stack = [service("redis", 2), service("redis-exporter", 5), service("redis-sentinel-exporter", 5), SAFE]
+    stack = [placed("redis", 2), service("redis-exporter", 5), service("redis-sentinel-exporter", 5), SAFE]
     assert found("redis-topology", *stack, **HIGHLY_AVAILABLE) == [
         "has 0 sentinels, fewer than 3",
         "has 2 Redis servers, fewer than 3",
@@ -126,22 +134,71 @@ def test_exporters_are_neither_servers_nor_sentinels() -> None:
 @pytest.mark.parametrize(("count", "expected"), [(1, []), (2, [CUT_OFF])])
 def test_a_primary_with_replicas_must_stop_when_it_is_cut_off(count: int, expected: list[str]) -> None:
     plain = config("redis-conf", "port 6379\n")
-    assert found("redis-topology", service("redis", count), plain) == expected
-    assert found("redis-topology", service("redis", count)) == expected
+    assert found("redis-topology", placed("redis", count), plain) == expected
+    assert found("redis-topology", placed("redis", count)) == expected
 
 
 def test_one_of_several_configs_may_say_it() -> None:
-    stack = [service("redis", 2), config("postgresql-conf", "port = 5432"), SAFE]
+    stack = [placed("redis", 2), config("postgresql-conf", "port = 5432"), SAFE]
     assert found("redis-topology", *stack) == []
 
 
 def test_a_config_that_is_not_known_hides_nothing_before_it() -> None:
     config_ = view({"data": UNKNOWN_STRING_VALUE}, type=CONFIG, name="config-redis-conf")
     first, second, third = asked_of_stack(
-        BY_ID["redis-topology"], [service("redis", 2), config_], servers=3, sentinels=1
+        BY_ID["redis-topology"], [placed("redis", 2), config_], servers=3, sentinels=1
     )
     assert messages([first, second]) == ["has 0 sentinels, fewer than 1", "has 2 Redis servers, fewer than 3"]
     unknown([third], "data")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["# min-replicas-to-write 1", "min-replicas-to-write 0", "min-replicas-to-write", "x-min-replicas-to-write 1"],
+)
+def test_only_a_number_above_0_stops_a_primary(line: str) -> None:
+    stack = [placed("redis", 2), config("redis-conf", f"port 6379\n{line}\n")]
+    assert found("redis-topology", *stack) == [CUT_OFF]
+
+
+@pytest.mark.parametrize(
+    ("component", "count", "placement", "alone"),
+    [
+        ("redis-sentinel", 3, {"maxReplicas": 1}, True),
+        ("redis-sentinel", 3, {"maxReplicas": 2}, False),
+        ("redis-sentinel", 3, {}, False),
+        ("redis-replica", 1, {"constraints": ["node.hostname == b"]}, True),
+        ("redis-replica", 1, {"constraints": ["node.hostname != b"]}, False),
+        ("redis-replica", 1, {"maxReplicas": 1}, False),
+    ],
+)
+def test_members_of_redis_are_apart(component: str, count: int, placement: Any, alone: bool) -> None:
+    stack = [placed("redis", 2), service(component, count, taskSpec__placement=placement), SAFE]
+    findings = asked_of_stack(BY_ID["redis-topology"], stack)
+    assert messages(findings) == ([] if alone else ["may be on one node with another member of Redis' cluster"])
+    assert [finding.resource for finding in findings] == ([] if alone else [f"service-{component}"])
+
+
+def test_global_members_are_apart_and_counted_for_each_node() -> None:
+    stack = [service(what, mode={"global": True}) for what in ("redis", "redis-sentinel")]
+    assert found("redis-topology", *stack, SAFE, nodes=3, **HIGHLY_AVAILABLE) == []
+
+
+def test_a_backup_is_no_server() -> None:
+    stack = [placed("redis", 2), service("redis-backup"), placed("sentinel", 3), SAFE]
+    assert found("redis-topology", *stack, **HIGHLY_AVAILABLE) == ["has 2 Redis servers, fewer than 3"]
+
+
+@pytest.mark.parametrize(
+    ("quorum", "sentinels", "majority"), [(1, 3, False), (2, 3, True), (2, 5, False), (3, 5, True), (3, 3, True)]
+)
+def test_a_majority_of_sentinels_decides(quorum: int, sentinels: int, majority: bool) -> None:
+    text = f"port 26379\nsentinel monitor pidea redis 6379 {quorum}\n"
+    stack = [placed("redis", 3), placed("sentinel", sentinels), SAFE, config("sentinel-conf", text)]
+    said = [] if majority else [f"lets {quorum} of {sentinels} sentinels decide, which is no majority"]
+    findings = asked_of_stack(BY_ID["redis-topology"], stack, servers=3, sentinels=3)
+    assert messages(findings) == said
+    assert [finding.resource for finding in findings] == ([] if majority else ["config-sentinel-conf-0123456789ab"])
 
 
 # postgres-topology
@@ -174,6 +231,17 @@ def test_members_of_postgres_and_etcd(servers: int, etcd: int, expected: list[st
 def test_members_may_be_services_of_their_own() -> None:
     stack = [service(f"{what}-{n}") for what in ("postgres", "etcd") for n in (1, 2, 3)]
     assert found("postgres-topology", *stack, **THREE) == []
+
+
+def test_patroni_is_postgres_and_a_backup_is_not() -> None:
+    assert found("postgres-topology", service("patroni", 3), service("etcd", 3), **THREE) == []
+    stack = [service("postgres", 2), service("postgres-backup"), service("etcd", 3)]
+    assert found("postgres-topology", *stack, **THREE) == ["has 2 PostgreSQL servers, fewer than 3"]
+
+
+def test_a_global_service_has_a_member_on_each_node() -> None:
+    stack = [service(what, mode={"global": True}) for what in ("postgres", "etcd")]
+    assert found("postgres-topology", *stack, nodes=3, **THREE) == []
 
 
 def test_the_exporter_is_no_member() -> None:
@@ -219,6 +287,10 @@ def test_on_one_node_nothing_can_be_spread() -> None:
     assert found("spread-over-nodes", service("app", 2), nodes=2) == ["may have all its 2 tasks on one node"]
 
 
+def test_a_global_service_is_spread() -> None:
+    assert found("spread-over-nodes", service("agent", mode={"global": True}), nodes=3) == []
+
+
 def test_every_service_is_looked_at() -> None:
     assert len(found("spread-over-nodes", service("a", 2), service("b"), service("c", 2), nodes=3)) == 2
 
@@ -240,6 +312,8 @@ def test_a_placement_that_is_not_known() -> None:
         (["node.hostname == a"], True),
         (["node.id==abc"], True),
         (["node.role==worker", "node.labels.data==1"], True),
+        (["node.labels.data!=1"], False),
+        (["node.labels.data != 1"], False),
         (["node.hostname!=a"], False),
         (["node.id != abc"], False),
         (["node.role==manager"], False),
@@ -299,6 +373,11 @@ EDGE = service("edge", 3, endpointSpec={"ports": [{"targetPort": 8080, "publishe
         ("bind :8080 ssl crt /run/secrets/edge.pem", True),
         ("  bind\t:8080 v4v6 ssl crt /run/secrets/edge.pem alpn h2", True),
         ("  bind :8080", False),
+        ("  bind :8080 # ssl crt /x", False),
+        ("  bind :8080\n  bind :8081 ssl crt /x", False),
+        ("  bind :8081 ssl crt /x", False),
+        ("  bind :8080 ssl crt /x\n  bind :8081", True),
+        ("  bind :8080 ssl crt /x\n  bind [::]:8080", False),
         ("  bind :8080 ssl", False),
         ("  bind :8080 crt /run/secrets/edge.pem", False),
         ("  # bind :8080 ssl crt /run/secrets/edge.pem", False),
@@ -353,7 +432,16 @@ def test_a_receiver_reaches_somebody(receivers: str, sound: bool) -> None:
     assert found("alerts-are-routed", alerts(receivers), required=True) == ([] if sound else [NOBODY])
 
 
-@pytest.mark.parametrize("text", ["", "route: {", "- a list", "receivers:"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "route: {", "- a list", "receivers:", "receivers: [a]", "receivers: 3"),
+        *("route: {receiver: o}\nreceivers: [a]", "route: {receiver: o}\nreceivers: 3"),
+        "receivers: [{name: o, webhook_configs: [{url: x}]}]",
+        "route: {receiver: none}\nreceivers: [{name: none}, {name: o, webhook_configs: [{url: x}]}]",
+        "route: []\nreceivers: [{name: o, webhook_configs: [{url: x}]}]",
+    ],
+)
 def test_a_config_without_receivers_reaches_nobody(text: str) -> None:
     assert found("alerts-are-routed", config("alertmanager-yml", text)) == [NOBODY]
 
@@ -402,6 +490,19 @@ def test_without_a_parameter_everything_may_be_traced() -> None:
     assert sampled("1.5") == ["traces 150% of its requests, more than 100%"]
 
 
+@pytest.mark.parametrize("ratio", ["x", "nan", ""])
+def test_a_ratio_that_nobody_understands_does_not_pass(ratio: str) -> None:
+    assert sampled(ratio) == [f"cannot be read: {ENV}.TRACE_SAMPLING_RATIO is not a number"]
+
+
+def test_another_variable_that_is_not_known_does_not_matter() -> None:
+    env = {"A": UNKNOWN_STRING_VALUE, "TRACE_SAMPLING_RATIO": "1.0"}
+    traced = service("app", taskSpec__containerSpec__env=env)
+    assert messages(asked(BY_ID["traces-are-sampled"], traced, max_ratio=0.25)) == [
+        "traces 100% of its requests, more than 25%"
+    ]
+
+
 @pytest.mark.parametrize("env", [None, {}, {"LOG_LEVEL": "info"}])
 def test_what_does_not_trace_passes(env: Any) -> None:
     traced = service("redis", taskSpec__containerSpec__env=env)
@@ -423,8 +524,12 @@ def test_a_ratio_that_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("rule", "staging", "prod"),
     [
-        ("redis-topology", {"servers": 1, "sentinels": 0}, {"servers": 3, "sentinels": 3}),
-        ("postgres-topology", {"servers": 1, "etcd": 0}, {"servers": 3, "etcd": 3}),
+        (
+            "redis-topology",
+            {"nodes": 1, "servers": 1, "sentinels": 0},
+            {"nodes": 3, "servers": 3, "sentinels": 3},
+        ),
+        ("postgres-topology", {"nodes": 1, "servers": 1, "etcd": 0}, {"nodes": 3, "servers": 3, "etcd": 3}),
         ("spread-over-nodes", {"nodes": 1}, {"nodes": 3}),
         ("data-stays-with-its-node", {"nodes": 1}, {"nodes": 3, "disposable": ["app"]}),
         ("edge-has-tls", {"required": False}, {"required": True}),
