@@ -392,7 +392,7 @@ def test_random_hexadecimal_digits_are_found(length: int) -> None:
     assert len(missed) <= 3
 
 
-@pytest.mark.parametrize("word", [BASE64[:24], BASE64, BASE64 + "==", HEX, HEX.upper()])
+@pytest.mark.parametrize("word", [BASE64[:24], BASE64, BASE64 + "==", HEX, HEX.upper(), "01234abc" * 4])
 def test_words_at_the_limit_that_are_found(word: str) -> None:
     assert in_text(word) == [f"{RANDOM} data"]
     assert in_text(f"{word}:x") == [f"{RANDOM} data"]
