@@ -220,3 +220,31 @@ def test_flapping_redis_never_fails_a_request(bench: Workbench, redis_server: Re
             assert contents(backend, path)[1] == expected
         (redis_server.stop if round_number % 2 == 0 else redis_server.start)()
     eventually(lambda: contents(backend, path) == ("l2", expected), "the cache is used again")
+
+
+def test_flapping_postgres_loses_no_message_and_keeps_serving(
+    bench_with: Callable[[Postgres], Workbench], own_postgres: Postgres
+) -> None:
+    backend = bench_with(own_postgres).ready(BREAKER_OPEN_SECONDS="0.2")
+    path = backend.new_chat()
+    acknowledged: list[str] = []
+
+    def written(content: str) -> bool:
+        status = backend.client.post(path, json={"role": "user", "content": content}).status_code
+        assert status in (201, 503), "a refusal says so"
+        if status == 201:
+            acknowledged.append(content)
+        return status == 201
+
+    for number in range(3):
+        eventually(lambda number=number: written(f"up {number}"), "writes work")  # type: ignore[misc]
+        assert contents(backend, path)[1] == acknowledged
+        eventually(lambda: backend.metric("pidea_cache_l3_queued") == 0, "the page is on disk")
+        own_postgres.stop()
+        try:
+            assert not written(f"down {number}")
+            assert contents(backend, path)[1] == acknowledged, "what readers had, they keep"
+        finally:
+            own_postgres.start()
+    eventually(lambda: written("last"), "writes work again")
+    assert contents(backend, path)[1] == acknowledged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -505,5 +506,16 @@ def test_a_reader_that_is_cancelled_leaves_the_others_alone() -> None:
         assert isinstance(results[0], asyncio.CancelledError)
         assert [read.body for read in results[1:] if isinstance(read, Cached)] == [b"0", b"0"]
         assert world.loads == 1
+
+    play(scenario)
+
+
+def test_an_entry_of_a_replica_whose_clock_is_ahead_is_served_as_new() -> None:
+    async def scenario(world: World) -> None:
+        version = (await world.shared.lookup(KEY)).version
+        assert version is not None
+        await world.shared.store(KEY, version, Entry(b"ahead", time.time() + 3600, 0.0), 300)
+        served = await world.read()
+        assert (served.body, served.source, served.age_seconds, world.loads) == (b"ahead", "l2", 0.0, 0)
 
     play(scenario)
