@@ -15,6 +15,11 @@ JAEGER: Final = "jaeger"
 REDIS_EXPORTER: Final = "redis-exporter"
 POSTGRES_EXPORTER: Final = "postgres-exporter"
 NODE_EXPORTER: Final = "node-exporter"
+SENTINEL: Final = "sentinel"
+ETCD: Final = "etcd"
+
+# The node label with a node's number; what keeps data is bound to one.
+SLOT_LABEL: Final = "dev.pidea.slot"
 
 # Images: one for each service, and the base that they all start from.
 BASE_IMAGE: Final = "base"
@@ -31,6 +36,8 @@ REDIS_DATA: Final = "redis-data"
 POSTGRES_DATA: Final = "postgres-data"
 PROMETHEUS_DATA: Final = "prometheus-data"
 ALERTMANAGER_DATA: Final = "alertmanager-data"
+SENTINEL_DATA: Final = "sentinel-data"
+ETCD_DATA: Final = "etcd-data"
 JAEGER_DATA: Final = "jaeger-data"
 APP_CACHE: Final = "app-cache"
 
@@ -65,7 +72,11 @@ EDGE_PUBLIC_PORT: Final = 8080
 EDGE_OPERATOR_PORT: Final = 8081
 EDGE_METRICS_PORT: Final = 8405
 REDIS_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
 POSTGRES_PORT: Final = 5432
+PATRONI_PORT: Final = 8008
+ETCD_CLIENT_PORT: Final = 2379
+ETCD_PEER_PORT: Final = 2380
 PROMETHEUS_PORT: Final = 9090
 ALERTMANAGER_PORT: Final = 9093
 JAEGER_OTLP_HTTP_PORT: Final = 4318
@@ -85,6 +96,7 @@ PROMETHEUS_UID: Final = 10005
 ALERTMANAGER_UID: Final = 10006
 JAEGER_UID: Final = 10007
 EXPORTER_UID: Final = 10008
+ETCD_UID: Final = 10009
 
 SECRETS_FOLDER: Final = "/run/secrets"
 
@@ -92,6 +104,11 @@ SECRETS_FOLDER: Final = "/run/secrets"
 def physical(instance: str, logical: str) -> str:
     """The name in Docker of what the program calls `logical`: `pidea-staging` + `redis` → `pidea-staging-redis`."""
     return f"{instance}-{logical}"
+
+
+def member(service: str, slot: int) -> str:
+    """The logical name of a cluster's member on node `slot`: `redis` + 2 → `redis-2`."""
+    return f"{service}-{slot}"
 
 
 def secret_path(secret: str) -> str:

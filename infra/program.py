@@ -22,7 +22,9 @@ def deploy() -> None:
     settings = StackSettings.from_config(_config())
     plan = build_plan(settings)
 
-    images = Images("images", plan.images, base_image=settings.base_image, registry=plan.registry)
+    images = Images(
+        "images", plan.images, base_image=settings.base_image, registry=plan.registry, builder=settings.builder
+    )
     networks = Networks("networks", plan.networks, instance=plan.instance)
     credentials = Credentials("credentials", plan.secrets, instance=plan.instance, version=plan.secrets_version)
     secrets = Secrets(

@@ -21,6 +21,8 @@ Ratio = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
 Count = Annotated[int, pydantic.Field(ge=1, le=100)]
 # Docker limits a secret's name to 64 characters; our longest suffix, with a version of three digits, takes 40.
 InstanceName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=24)]
+# Where a Docker engine answers, as DOCKER_HOST says it.
+EngineAddress = Annotated[str, pydantic.Field(pattern=r"^(unix:///|ssh://|tcp://)\S+$")]
 ImageReference = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][\w./:-]*(@sha256:[0-9a-f]{64})?$")]
 
 OVERRIDABLE_IMAGES = frozenset(
@@ -58,10 +60,14 @@ class NetworkSettings(_Section):
 
 
 class EdgeSettings(_Section):
-    """Ports that the edge publishes on the machine: the application's, and the operators' (behind a password)."""
+    """Ports that the edge publishes on the machine: the application's, and the operators' (behind a password).
+
+    With `tls` both speak TLS, with the certificate and key in the secret setting `pidea:edgeCertificate` (PEM).
+    """
 
     port: Port = 3000
     operator_port: Port = 3001
+    tls: bool = False
 
     @pydantic.model_validator(mode="after")
     def _ports_differ(self) -> Self:
@@ -112,23 +118,40 @@ class AppSettings(_Section):
 
 
 class RedisSettings(_Section):
-    """The cache."""
+    """The cache. With `replicas` each server has a node of its own, and so has each sentinel."""
 
     max_memory_mib: Annotated[int, pydantic.Field(ge=64, le=65536)] = 512
+    replicas: Annotated[int, pydantic.Field(ge=0, le=4)] = 0
+
+    @pydantic.field_validator("replicas")
+    @classmethod
+    def _can_lose_one(cls, replicas: int) -> int:
+        if replicas == 1:
+            raise ValueError("must be 0 or at least 2: a primary takes no writes once its only replica is gone")
+        return replicas
 
 
 class PostgresSettings(_Section):
-    """The system of record."""
+    """The system of record. With `standbys` Patroni runs each server on a node of its own, and etcd beside it."""
+
+    standbys: Annotated[int, pydantic.Field(ge=0, le=4)] = 0
 
     shared_buffers_mib: Annotated[int, pydantic.Field(ge=32, le=65536)] = 128
     max_connections: Annotated[int, pydantic.Field(ge=20, le=1000)] = 100
 
 
 class PrometheusSettings(_Section):
-    """Metrics."""
+    """Metrics. Replicas watch the same, each on a node of its own with a volume of its own."""
 
     scrape_interval_seconds: Annotated[int, pydantic.Field(ge=1, le=120)] = 15
     retention_days: Annotated[int, pydantic.Field(ge=1, le=400)] = 15
+    replicas: Annotated[int, pydantic.Field(ge=1, le=3)] = 1
+
+
+class AlertmanagerSettings(_Section):
+    """Alerts. More than one form a cluster that tells each page once."""
+
+    replicas: Annotated[int, pydantic.Field(ge=1, le=5)] = 1
 
 
 class TracingSettings(_Section):
@@ -141,13 +164,16 @@ class TracingSettings(_Section):
 class StackSettings(_Section):
     """All of them.
 
-    `nodes` is the number of machines in the swarm; the edge and the node exporter run on each.
+    `nodes` is the number of machines in the swarm; the edge and the node exporter run on each. Where there are several,
+    each carries its number, from 1, as the node label `dev.pidea.slot`: what keeps data stays where its volume is.
+    `builder` is the Docker engine that builds the images and pushes them to `registry`; none means the manager itself.
     `secretsVersion` counted up makes every password anew and rolls what uses it.
     """
 
     environment: Literal["staging", "prod"]
     instance: InstanceName
     registry: Annotated[str, pydantic.Field(pattern=r"^[\w.-]+(:\d+)?$")] | None = None
+    builder: EngineAddress | None = None
     base_image: ImageReference = "pidea/rootfs:bookworm"
     nodes: Count = 1
     secrets_version: Annotated[int, pydantic.Field(ge=1, le=999)] = 1
@@ -158,6 +184,7 @@ class StackSettings(_Section):
     redis: RedisSettings = RedisSettings()
     postgres: PostgresSettings = PostgresSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     tracing: TracingSettings = TracingSettings()
 
     @pydantic.field_validator("images")
@@ -167,6 +194,21 @@ class StackSettings(_Section):
             if name not in OVERRIDABLE_IMAGES:
                 raise ValueError(f"no image is called {name!r}; there are {', '.join(sorted(OVERRIDABLE_IMAGES))}")
         return images
+
+    @pydantic.model_validator(mode="after")
+    def _members_fit_the_nodes(self) -> Self:
+        if self.nodes > 1 and self.nodes % 2 == 0:
+            raise ValueError(f"nodes must be odd, is {self.nodes}: half of an even number is no majority")
+        members = {
+            "redis.replicas": self.redis.replicas + 1,
+            "postgres.standbys": self.postgres.standbys + 1,
+            "prometheus.replicas": self.prometheus.replicas,
+            "alertmanager.replicas": self.alertmanager.replicas,
+        }
+        for key, count in members.items():
+            if count > self.nodes:
+                raise ValueError(f"{key} asks for {count} members on nodes of their own, and nodes is {self.nodes}")
+        return self
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StackSettings:

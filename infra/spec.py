@@ -219,6 +219,7 @@ class DeploymentPlan:
 
     environment: str
     instance: str
+    nodes: int
     secrets_version: int
     registry: str | None
     networks: tuple[NetworkSpec, ...]

@@ -20,9 +20,15 @@ _CONTEXTS = REPO / ".pidea" / "contexts"
 class Images(pulumi.ComponentResource):
     """`references[name]` is what a service asks for: `sha256:<image id>` or `<registry>/<name>@sha256:<digest>`."""
 
-    def __init__(self, name: str, specs: Sequence[ImageSpec], *, base_image: str, registry: str | None) -> None:
+    def __init__(
+        self, name: str, specs: Sequence[ImageSpec], *, base_image: str, registry: str | None, builder: str | None
+    ) -> None:
         super().__init__("pidea:platform:Images", name)
         self._registry = registry
+        self._options = pulumi.ResourceOptions(parent=self)
+        if builder:
+            engine = docker.Provider("builder", host=builder, opts=pulumi.ResourceOptions(parent=self))
+            self._options = pulumi.ResourceOptions(parent=self, provider=engine)
         self._built: dict[str, docker.RemoteImage] = {}
         self.references: dict[str, pulumi.Output[str]] = {}
         for spec in specs:
@@ -37,7 +43,7 @@ class Images(pulumi.ComponentResource):
             f"image-{spec.name}",
             name=spec.upstream,
             keep_locally=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._options,
         )
         # An image that was never in a registry has no digest there; its id is as good on the machine that has it.
         return pulumi.Output.all(image.repo_digest, image.image_id).apply(lambda found: str(found[0] or found[1]))
@@ -59,7 +65,9 @@ class Images(pulumi.ComponentResource):
             triggers={"base": base.image_id if base else base_image},
             # Kept for the way back, and for other instances of the stack on this machine.
             keep_locally=True,
-            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="30m")),
+            opts=pulumi.ResourceOptions.merge(
+                self._options, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="30m"))
+            ),
         )
         self._built[spec.name] = image
         if self._registry is None:
@@ -72,8 +80,23 @@ class Images(pulumi.ComponentResource):
             name=image.name,
             keep_remotely=True,
             triggers={"image": image.image_id},
-            opts=pulumi.ResourceOptions(parent=self),
+            # The provider asks for credentials even where the registry does not. Those of any other registry are where
+            # `docker login` put them.
+            auth_config=docker.RegistryImageAuthConfigArgs(
+                address=f"http://{self._registry}",
+                username="nobody",
+                password="none",  # noqa: S106 - nobody checks it
+            )
+            if _is_local(self._registry)
+            else None,
+            insecure_skip_verify=_is_local(self._registry),
+            opts=self._options,
         )
+
+
+def _is_local(registry: str | None) -> bool:
+    """Whether the registry is on this machine: Docker speaks plain HTTP with it, without a login."""
+    return registry is not None and registry.partition(":")[0] in {"127.0.0.1", "localhost"}
 
 
 def _context(spec: ImageSpec) -> str:

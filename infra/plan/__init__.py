@@ -13,6 +13,7 @@ def build_plan(settings: StackSettings) -> DeploymentPlan:
     plan = DeploymentPlan(
         environment=settings.environment,
         instance=settings.instance,
+        nodes=settings.nodes,
         secrets_version=settings.secrets_version,
         registry=settings.registry,
         networks=networks.plan(settings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from infra import names
 from infra.settings import StackSettings
 from infra.spec import HealthcheckSpec, PlacementSpec, UpdatePolicy
 
@@ -9,6 +10,11 @@ from infra.spec import HealthcheckSpec, PlacementSpec, UpdatePolicy
 _MONITOR_MARGIN_SECONDS = 5
 
 ONE_PER_NODE = PlacementSpec(max_replicas_per_node=1)
+
+
+def on_slot(slot: int) -> PlacementSpec:
+    """On the node with that number and no other: its volume is there."""
+    return PlacementSpec(constraints=(f"node.labels.{names.SLOT_LABEL}=={slot}",))
 
 
 def user(uid: int) -> str:

@@ -32,6 +32,11 @@ def check(plan: DeploymentPlan, known_names: Iterable[str]) -> None:
 
     `known_names` are the names in Docker that the stack's state owns.
     """
+    if plan.nodes > 1 and plan.registry is None:
+        raise HostError(
+            f"{plan.instance} has {plan.nodes} nodes, and they have no registry to pull its images from; set "
+            "pidea:registry to one that you may push to, or rehearse on this machine: `./pidea up prod --lab`."
+        )
     with swarm.client() as api:
         running = swarm.services(api, plan.instance)
         _names_free(api, plan, frozenset(known_names))

@@ -52,6 +52,7 @@ def plan(instance: str) -> DeploymentPlan:
     return DeploymentPlan(
         environment="staging",
         instance=instance,
+        nodes=1,
         secrets_version=1,
         registry=None,
         networks=(NetworkSpec(name="web", subnet="10.254.250.0/24", gateway="10.254.250.1"),),
