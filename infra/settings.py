@@ -75,6 +75,11 @@ class EdgeSettings(_Section):
             raise ValueError(f"port and operatorPort must differ, both are {self.port}")
         return self
 
+    @property
+    def operator_url(self) -> str:
+        """The operators' pages as a browser on the machine asks for them."""
+        return f"{'https' if self.tls else 'http'}://localhost:{self.operator_port}"
+
 
 class VariantSettings(_Section):
     """One variant of an experiment: its share of the clients, and what is switched off for them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from infra import names
 from infra.plan.shared import ONE_PER_NODE, http_check, replace_in_place, user
+from infra.plan.targets import members
 from infra.render import config_from_template
 from infra.settings import StackSettings
 from infra.spec import (
@@ -19,6 +20,17 @@ from infra.spec import (
 )
 
 _CONFIG = "haproxy-cfg"
+
+
+def _operator_backends(settings: StackSettings) -> tuple[tuple[str, tuple[str, ...], int, str], ...]:
+    """Page, services that show it, port, and the path that answers 200 while it can be shown."""
+    prometheus = members(names.PROMETHEUS, settings.prometheus.replicas)
+    alertmanager = members(names.ALERTMANAGER, settings.alertmanager.replicas)
+    return (
+        (names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/-/healthy"),
+        (names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/-/healthy"),
+        (names.JAEGER, (names.JAEGER,), names.JAEGER_QUERY_PORT, "/jaeger/api/services"),
+    )
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
@@ -37,16 +49,10 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         app_port=names.APP_PORT,
         # While an update starts new replicas before it stops old ones there are up to twice as many.
         app_slots=settings.app.replicas * 2,
-        operator_backends=(
-            (names.PROMETHEUS, host(names.PROMETHEUS), names.PROMETHEUS_PORT, "/prometheus/-/healthy"),
-            (
-                names.ALERTMANAGER,
-                host(names.ALERTMANAGER),
-                names.ALERTMANAGER_PORT,
-                "/alertmanager/-/healthy",
-            ),
-            (names.JAEGER, host(names.JAEGER), names.JAEGER_QUERY_PORT, "/jaeger/api/services"),
-        ),
+        operator_backends=[
+            (page, [(member, host(member)) for member in found], port, check_path)
+            for page, found, port, check_path in _operator_backends(settings)
+        ],
     )
     healthcheck = http_check(settings, names.HAPROXY_IMAGE, names.EDGE_METRICS_PORT, "/healthz", 10)
     service = ServiceSpec(

@@ -21,8 +21,10 @@ from app.events import (
     RequestStarted,
 )
 from app.telemetry.metrics import Metrics
-from infra.plan import observability
+from infra.plan.targets import targets
+from infra.settings import StackSettings
 from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, load, rules
+from tests.unit.infra.conftest import STACKS, read_config
 
 HERE = Path(__file__).parent
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
@@ -149,7 +151,7 @@ def test_the_applications_metrics_are_its_own() -> None:
 
 
 def test_every_job_that_alerts_pick_is_scraped_and_every_scraped_job_is_missed() -> None:
-    scraped = {job for job, *_ in observability._TARGETS}
+    scraped = {target.job for stack in STACKS for target in targets(StackSettings.from_config(read_config(stack)))}
     picked = {job for rule in rules() for job in re.findall(r'job="(\w+)"', rule.expression)}
     assert picked <= scraped
     missed = {job for alert in alerts() for job in re.findall(r'absent\(up\{job="(\w+)"', alert.expression)}

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from infra import names
-from infra.plan.observability import RULES
+from infra.plan.prometheus import RULES
 from tests.invariants import targets
 from tests.stack import containers
 from tests.stack.endpoints import Endpoints

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -107,10 +108,14 @@ def test_users_are_unprivileged_and_own_their_secrets(plan: DeploymentPlan) -> N
         assert all(mount.uid == int(uid) and mount.mode == 0o400 for mount in service.secrets), service.name
 
 
-def test_a_volume_belongs_to_one_service_that_is_replaced_in_place(plan: DeploymentPlan) -> None:
+def test_a_volume_belongs_to_one_service_of_a_node_that_is_replaced_in_place(plan: DeploymentPlan) -> None:
+    # Members of a cluster have volumes of one name, each on the node that it is bound to.
+    owners = [(mount.volume, service.placement.constraints) for service in plan.services for mount in service.volumes]
+    assert len(set(owners)) == len(owners)
+    several = Counter(volume for volume, _ in owners)
+    assert {volume for volume, bound in owners if several[volume] > 1 and not bound} == set()
+    assert set(several) == {volume.name for volume in plan.volumes}
     # The application's is a cache in a format that several processes may use at once.
-    owners = [mount.volume for service in plan.services for mount in service.volumes]
-    assert sorted(owners) == sorted(volume.name for volume in plan.volumes)
     for service in plan.services:
         if service.volumes and service.name != names.APP:
             assert (service.replicas, service.update.order) == (1, "stop-first"), service.name

@@ -34,6 +34,12 @@ def load(plan: DeploymentPlan, name: str) -> Any:
     return yaml.safe_load(content(plan, name))
 
 
+def prometheus_configs(plan: DeploymentPlan) -> dict[str, Any]:
+    """Every Prometheus' configuration by the service's name."""
+    found = [service.name for service in plan.services if service.image == names.PROMETHEUS]
+    return {name: load(plan, f"{name}-yml") for name in found}
+
+
 def run(*command: str | Path) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
@@ -72,34 +78,63 @@ def test_haproxy_refuses_a_broken_one(plan: DeploymentPlan, tmp_path: Path) -> N
 
 def test_promtool_accepts_prometheus_configuration_and_rules(plan: DeploymentPlan, tmp_path: Path) -> None:
     promtool = program("promtool", "prometheus")
-    config = load(plan, "prometheus-yml")
-    # The same rules, at paths of this machine.
-    for number, path in enumerate(config["rule_files"]):
-        name = Path(path).stem
-        config["rule_files"][number] = str(tmp_path / f"{name}.yml")
-        (tmp_path / f"{name}.yml").write_text(content(plan, name))
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
-    run(promtool, "check", "config", tmp_path / "prometheus.yml")
+    for member, config in prometheus_configs(plan).items():
+        # The same rules, at paths of this machine.
+        for number, path in enumerate(config["rule_files"]):
+            name = Path(path).stem
+            config["rule_files"][number] = str(tmp_path / f"{name}.yml")
+            (tmp_path / f"{name}.yml").write_text(content(plan, name))
+        (tmp_path / f"{member}.yml").write_text(yaml.safe_dump(config))
+        run(promtool, "check", "config", tmp_path / f"{member}.yml")
 
 
 def test_prometheus_scrapes_every_exporter_by_the_names_of_its_tasks(
     plan: DeploymentPlan, settings: StackSettings
 ) -> None:
-    config = load(plan, "prometheus-yml")
-    assert config["global"]["scrape_interval"] == f"{settings.prometheus.scrape_interval_seconds}s"
-    names_asked = {job["job_name"]: job["dns_sd_configs"][0]["names"] for job in config["scrape_configs"]}
     services = {service.name: service for service in plan.services}
-    for job, (host,) in names_asked.items():
-        service = services[host.removeprefix(f"tasks.{plan.instance}-")]
-        assert names.TELEMETRY in service.networks, job
-    # Everything that has figures of its own, and exporters for the two that have not.
-    assert len(names_asked) == len(services) - len({names.REDIS, names.POSTGRES})
+    for config in prometheus_configs(plan).values():
+        assert config["global"]["scrape_interval"] == f"{settings.prometheus.scrape_interval_seconds}s"
+        asked = {
+            name.removeprefix(f"tasks.{plan.instance}-")
+            for job in config["scrape_configs"]
+            for name in job["dns_sd_configs"][0]["names"]
+        }
+        assert {name for name in asked if names.TELEMETRY not in services[name].networks} == set()
+        # Everything that has figures of its own, and exporters for the two that have not.
+        assert {services[name].image for name in services.keys() - asked} <= {names.REDIS, names.POSTGRES}
+
+
+def test_replicas_of_prometheus_differ_in_their_name_alone_and_alerts_do_not_carry_it(plan: DeploymentPlan) -> None:
+    configs = prometheus_configs(plan)
+    replicas = {name: config["global"]["external_labels"].pop("replica", None) for name, config in configs.items()}
+    one, *others = configs.values()
+    assert all(config == one for config in others)
+    if others:
+        assert replicas == {name: name for name in configs}
+        assert {"action": "labeldrop", "regex": "replica"} in one["alerting"]["alert_relabel_configs"]
+    else:
+        assert replicas == {names.PROMETHEUS: None}
+
+
+def test_every_prometheus_sends_its_alerts_to_every_alertmanager(plan: DeploymentPlan) -> None:
+    wanted = {f"tasks.{plan.instance}-{s.name}" for s in plan.services if s.image == names.ALERTMANAGER}
+    for config in prometheus_configs(plan).values():
+        (found,) = config["alerting"]["alertmanagers"]
+        assert set(found["dns_sd_configs"][0]["names"]) == wanted
 
 
 def test_every_rule_file_is_mounted_where_prometheus_looks(plan: DeploymentPlan) -> None:
-    prometheus = next(service for service in plan.services if service.name == names.PROMETHEUS)
-    mounted = {mount.target for mount in prometheus.configs}
-    assert set(load(plan, "prometheus-yml")["rule_files"]) <= mounted
+    services = {service.name: service for service in plan.services}
+    for name, config in prometheus_configs(plan).items():
+        assert set(config["rule_files"]) <= {mount.target for mount in services[name].configs}
+
+
+def test_every_alertmanager_knows_all_others(plan: DeploymentPlan) -> None:
+    members = {s.name: s for s in plan.services if s.image == names.ALERTMANAGER}
+    for name, service in members.items():
+        peers = {part.removeprefix("--cluster.peer=") for part in service.command if "--cluster.peer=" in part}
+        others = members.keys() - {name}
+        assert peers == {f"{plan.instance}-{other}:{names.ALERTMANAGER_CLUSTER_PORT}" for other in others}
 
 
 def test_alertmanager_configuration_routes_to_a_receiver_that_exists(plan: DeploymentPlan) -> None:

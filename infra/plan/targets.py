@@ -1,0 +1,39 @@
+"""What Prometheus scrapes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from infra import names
+from infra.settings import StackSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Services that are scraped alike; `job` is what alerts and dashboards know them by."""
+
+    job: str
+    services: tuple[str, ...]
+    port: int
+    path: str = "/metrics"
+
+
+def members(service: str, count: int) -> tuple[str, ...]:
+    """The services of a cluster of `count`; one alone has no number."""
+    return (service,) if count == 1 else tuple(names.member(service, slot) for slot in range(1, count + 1))
+
+
+def targets(settings: StackSettings) -> tuple[Target, ...]:
+    """Every service that has figures of its own, and the exporters of those that have not."""
+    prometheus = members(names.PROMETHEUS, settings.prometheus.replicas)
+    alertmanager = members(names.ALERTMANAGER, settings.alertmanager.replicas)
+    return (
+        Target(names.APP, (names.APP,), names.APP_PORT),
+        Target(names.EDGE, (names.EDGE,), names.EDGE_METRICS_PORT),
+        Target(names.REDIS, (names.REDIS_EXPORTER,), names.REDIS_EXPORTER_PORT),
+        Target(names.POSTGRES, (names.POSTGRES_EXPORTER,), names.POSTGRES_EXPORTER_PORT),
+        Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT),
+        Target(names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/metrics"),
+        Target(names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/metrics"),
+        Target(names.JAEGER, (names.JAEGER,), names.JAEGER_METRICS_PORT),
+    )
