@@ -108,12 +108,14 @@ class AppSettings(_Section):
     """The backend.
 
     `rate_limit_per_second` is each client's, in each replica; 0 means none. `cors_allowed_origins` are the web pages
-    that may use the API from a browser. `workers` are processes in each replica.
+    that may use the API from a browser. `workers` are processes in each replica. For `canary_seconds` after each new
+    replica an update waits before it replaces the next one.
     """
 
     replicas: Count = 2
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_seconds: Annotated[int, pydantic.Field(ge=1, le=60)] = 5
+    canary_seconds: Annotated[int, pydantic.Field(ge=0, le=600)] = 0
     workers: Annotated[int, pydantic.Field(ge=1, le=32)] = 1
     max_requests_in_flight: Annotated[int, pydantic.Field(ge=1, le=10_000)] = 256
     rate_limit_per_second: Annotated[float, pydantic.Field(ge=0, le=100_000)] = 200.0

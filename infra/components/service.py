@@ -76,7 +76,7 @@ def _update(spec: ServiceSpec) -> docker.ServiceUpdateConfigArgs:
     return docker.ServiceUpdateConfigArgs(
         order=spec.update.order,
         parallelism=spec.update.parallelism,
-        delay=f"{spec.update.delay_seconds}s",
+        delay=_duration(spec.update.delay_seconds),
         failure_action="rollback",
         monitor=_duration(spec.update.monitor_seconds),
         max_failure_ratio="0.0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from types import MappingProxyType
@@ -81,9 +82,9 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         tmpfs=(TmpfsMount(target="/tmp", size_bytes=16 * MIB),),  # noqa: S108 - in the container, in memory
         resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=256 * MIB, memory_reservation_bytes=96 * MIB),
         healthcheck=healthcheck,
-        update=replace_beside(healthcheck),
+        update=dataclasses.replace(replace_beside(healthcheck), delay_seconds=settings.app.canary_seconds),
         stop_grace_period_seconds=settings.app.drain_seconds + _FINISH_SECONDS,
-        converge_timeout_seconds=300,
+        converge_timeout_seconds=300 + settings.app.replicas * settings.app.canary_seconds,
     )
     return SubsystemSpec(
         name=names.APP,
