@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-LOCAL = REPO / ".pidea"
+# Resolved: in the sources of an earlier deployment it points to the checkout's own.
+LOCAL = (REPO / ".pidea").resolve()
 
 
 def cache() -> Path:

@@ -44,7 +44,7 @@ def roll_back(stack: Stack, deployment: Deployment, options: tuple[str, ...] = (
 
 
 def _launcher(folder: Path) -> list[str]:
-    """Where the packages are the same, this interpreter; else the release's launcher, which makes its own environment."""
+    """With the same packages this interpreter; else the release's launcher, which makes an environment of its own."""
     if (folder / ".venv").exists():
         return [sys.executable, "-m", "ops"]
     return [str(folder / "pidea")]
