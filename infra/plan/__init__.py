@@ -10,6 +10,13 @@ from infra.spec import DeploymentPlan
 
 def build_plan(settings: StackSettings) -> DeploymentPlan:
     """The whole stack as data. Raises PlanError where its parts contradict each other."""
+    subsystems = (
+        redis.plan(settings),
+        postgres.plan(settings),
+        app.plan(settings),
+        edge.plan(settings),
+        observability.plan(settings),
+    )
     plan = DeploymentPlan(
         environment=settings.environment,
         instance=settings.instance,
@@ -17,14 +24,8 @@ def build_plan(settings: StackSettings) -> DeploymentPlan:
         secrets_version=settings.secrets_version,
         registry=settings.registry,
         networks=networks.plan(settings),
-        images=images.plan(settings),
-        subsystems=(
-            redis.plan(settings),
-            postgres.plan(settings),
-            app.plan(settings),
-            edge.plan(settings),
-            observability.plan(settings),
-        ),
+        images=images.plan(settings, {service.image for part in subsystems for service in part.services}),
+        subsystems=subsystems,
     )
     check(plan)
     return plan

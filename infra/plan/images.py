@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,14 +24,14 @@ _MAJORS = {names.POSTGRES: {"POSTGRES_MAJOR": "15"}, names.REDIS: {"REDIS_MAJOR"
 _SOURCES = {names.APP: ("images/app", "app")}
 
 
-def plan(settings: StackSettings) -> tuple[ImageSpec, ...]:
-    """The base first, then every image that starts from it."""
+def plan(settings: StackSettings, used: Collection[str]) -> tuple[ImageSpec, ...]:
+    """The base first, then every image that starts from it and that a service uses."""
     base = _built(names.BASE_IMAGE, base=None)
     others = (
         ImageSpec(name=name, digest="", upstream=settings.images[name])
         if name in settings.images
         else _built(name, base=names.BASE_IMAGE)
-        for name in sorted(OVERRIDABLE_IMAGES)
+        for name in sorted(OVERRIDABLE_IMAGES.intersection(used))
     )
     return (base, *others)
 

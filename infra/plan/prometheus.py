@@ -24,7 +24,7 @@ RULES = Path(__file__).resolve().parent.parent / "rules"
 
 def configs(settings: StackSettings) -> tuple[ConfigSpec, ...]:
     """Each replica's configuration, and the rules that they share."""
-    return (*(_config(settings, name) for name in _members(settings)), *_rules())
+    return (*(_config(settings, name) for name in _members(settings)), *_rules(settings))
 
 
 def services(settings: StackSettings) -> tuple[ServiceSpec, ...]:
@@ -39,8 +39,11 @@ def _members(settings: StackSettings) -> tuple[str, ...]:
     return members(names.PROMETHEUS, settings.prometheus.replicas)
 
 
-def _rules() -> tuple[ConfigSpec, ...]:
-    return tuple(config_from_text(f"rules-{path.stem}", path.read_text()) for path in sorted(RULES.glob("*.yml")))
+def _rules(settings: StackSettings) -> tuple[ConfigSpec, ...]:
+    # A rule about what the stack does not have would say that it is missing.
+    only_where = {"cluster.yml": settings.nodes > 1, "certificate.yml": settings.edge.tls}
+    files = [path for path in sorted(RULES.glob("*.yml")) if only_where.get(path.name, True)]
+    return tuple(config_from_text(f"rules-{path.stem}", path.read_text()) for path in files)
 
 
 def _rule_path(rule: ConfigSpec) -> str:
@@ -58,7 +61,7 @@ def _config(settings: StackSettings, member: str) -> ConfigSpec:
         environment=settings.environment,
         instance=settings.instance,
         replica=member if settings.prometheus.replicas > 1 else None,
-        rule_files=[_rule_path(rule) for rule in _rules()],
+        rule_files=[_rule_path(rule) for rule in _rules(settings)],
         alertmanager_names=dns_names(members(names.ALERTMANAGER, settings.alertmanager.replicas)),
         alertmanager_port=names.ALERTMANAGER_PORT,
         targets=[(target.job, dns_names(target.services), target.port, target.path) for target in targets(settings)],
@@ -85,7 +88,7 @@ def _service(settings: StackSettings, name: str, placement: PlacementSpec) -> Se
         networks=(names.TELEMETRY,),
         configs=(
             ConfigMount(config=f"{name}-yml", target="/etc/pidea/prometheus.yml"),
-            *(ConfigMount(config=rule.name, target=_rule_path(rule)) for rule in _rules()),
+            *(ConfigMount(config=rule.name, target=_rule_path(rule)) for rule in _rules(settings)),
         ),
         volumes=(VolumeMount(volume=names.PROMETHEUS_DATA, target="/data"),),
         resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=1024 * MIB, memory_reservation_bytes=256 * MIB),
