@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
 def up(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     refresh: Annotated[
         bool | None,
         typer.Option(
@@ -32,11 +33,11 @@ def up(
     from ops.stack.progress import table
     from ops.stack.reference import resolve
 
-    done = deploy.deploy(resolve(stack, instance), refresh=refresh, break_lock=break_lock)
+    done = deploy.deploy(resolve(stack, instance, lab=lab), refresh=refresh, break_lock=break_lock)
     if as_json:
         typer.echo(json.dumps(done.as_json(), indent=2))
         return
     console.err.print(table(done.steps))
-    for name, url in deploy.urls(done.outputs).items():
+    for name, url in deploy.urls(done.stack, done.outputs).items():
         typer.echo(f"{name}: {url}")
     console.say(f"Stack {done.stack.name} is up{'' if done.changes else ', nothing had to change'}.")

@@ -66,9 +66,9 @@ def find() -> Engine | None:
     return look().engine
 
 
-def require() -> Engine:
+def require(where: Endpoint | None = None) -> Engine:
     """The engine; HostError says why there is none and what to do."""
-    finding = look()
+    finding = look(where)
     if finding.engine is None:
         raise HostError(finding.problem)
     return finding.engine
@@ -102,9 +102,9 @@ def look(where: Endpoint | None = None) -> Finding:
     return Finding(State.RUNNING, Engine(where, version, api_version))
 
 
-def ensure(progress: Progress) -> Engine:
+def ensure(progress: Progress, where: Endpoint | None = None) -> Engine:
     """The engine, after installing and starting it where this machine allows. An engine that answers is not touched."""
-    where = endpoint.resolve()
+    where = where or endpoint.resolve()
     finding = look(where)
     if finding.state is State.ABSENT:
         apt.install(_PACKAGES, purpose="Docker", progress=progress)

@@ -17,6 +17,7 @@ from ops import console, paths, toolchain
 from ops.errors import HostError
 from ops.host import engine as engines
 from ops.host import sources, swarm
+from ops.host.endpoint import Endpoint
 from ops.host.engine import Engine, Progress
 from ops.host.lock import only_one
 from ops.host.sources import Source
@@ -63,15 +64,17 @@ def _say(what: str, message: str) -> None:
     console.say(f"  [dim]{what}: {message}[/dim]")
 
 
-def run(progress: Progress = _say) -> SetupReport:
+def run(progress: Progress = _say, where: Endpoint | None = None) -> SetupReport:
     """Provides Docker, the swarm, the toolchain and the source images. Changes nothing that is there already.
+
+    `where` is the engine that builds images, None for the one that the docker command line would use.
 
     Raises HostError. What is quick to fail comes first; the base image is made while the toolchain compiles.
     """
     clock = _Clock()
     with only_one(paths.cache() / "setup.lock", lambda: progress("setup", "another one is running; waiting for it")):
         with clock.step("Docker"):
-            engine = engines.ensure(progress)
+            engine = engines.ensure(progress, where)
         with clock.step("Swarm"):
             cluster = swarm.ensure(engine)
         with ThreadPoolExecutor(1, thread_name_prefix="setup") as pool:

@@ -11,7 +11,7 @@ from infra.names import physical
 from infra.spec import DeploymentPlan
 from ops import console
 from ops.errors import DeployError
-from ops.stack import failure, heal, instances, lock, preflight, problems, progress, settings, swarm, verify
+from ops.stack import failure, heal, instances, lock, preflight, problems, progress, settings, swarm, target, verify
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
@@ -32,7 +32,7 @@ class Deployed:
         return {
             "stack": self.stack.name,
             "changes": dict(self.changes),
-            "urls": urls(self.outputs),
+            "urls": urls(self.stack, self.outputs),
             "services": self.outputs.get(keys.SERVICES, {}),
             "steps": [{"step": title, "seconds": round(seconds, 1)} for title, seconds in self.steps],
         }
@@ -52,13 +52,14 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
         instances.ensure(stack)
         plan = settings.plan_of(stack)
         with steps.step("Prepare this machine"):
-            ready = setup.run()
+            ready = setup.run(where=target.builder_of(stack))
         pulumi = Pulumi(stack, ready.toolchain)
         with steps.step("Check state, ports, disk and memory"):
             state = open_state(pulumi, break_lock=break_lock)
             if state.pending and not refresh:
                 raise heal.interrupted(stack, state)
-            preflight.check(plan, state.docker_names)
+            where, machine = target.endpoint_of(stack), target.builder_of(stack)
+            preflight.check(plan, state.docker_names, where=where, machine=machine)
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)
@@ -66,7 +67,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             log = _up(pulumi, plan, state, refresh=refresh is not False)
         with steps.step("Verify what runs"):
             outputs = pulumi.outputs()
-            _verify(outputs, plan, log)
+            _verify(stack, outputs, plan, log)
     return Deployed(stack=stack, changes=log.changed, outputs=outputs, steps=steps.taken)
 
 
@@ -79,13 +80,14 @@ def open_state(pulumi: Pulumi, *, break_lock: bool = False) -> State:
     return pulumi.state() or pulumi.init()
 
 
-def urls(outputs: Mapping[str, Any]) -> dict[str, str]:
-    """Where the stack answers on this machine."""
+def urls(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, str]:
+    """Where the stack answers, as this machine reaches it."""
     found = {}
+    host = target.host_of(stack)
     if keys.EDGE_PORT in outputs:
-        found["app"] = f"http://localhost:{int(outputs[keys.EDGE_PORT])}"
+        found["app"] = f"http://{host}:{int(outputs[keys.EDGE_PORT])}"
     if keys.OPERATOR_PORT in outputs:
-        found["operators"] = f"http://localhost:{int(outputs[keys.OPERATOR_PORT])}"
+        found["operators"] = f"http://{host}:{int(outputs[keys.OPERATOR_PORT])}"
     return found
 
 
@@ -101,10 +103,10 @@ def _up(pulumi: Pulumi, plan: DeploymentPlan, state: State, *, refresh: bool) ->
     return log
 
 
-def _verify(outputs: Mapping[str, Any], plan: DeploymentPlan, log: EventLog) -> None:
-    wrong = verify.problems(outputs.get(keys.SERVICES, {}), plan.instance)
+def _verify(stack: Stack, outputs: Mapping[str, Any], plan: DeploymentPlan, log: EventLog) -> None:
+    wrong = verify.problems(outputs.get(keys.SERVICES, {}), plan.instance, target.endpoint_of(stack))
     if wrong:
-        why = "".join(f"\n{explanation.text}" for explanation in _troubled(plan, log))
+        why = "".join(f"\n{explanation.text}" for explanation in _troubled(stack, plan, log))
         raise DeployError("What runs is not what was asked for:\n" + "\n".join(wrong) + why)
 
 
@@ -113,15 +115,15 @@ def _explain(stack: Stack, plan: DeploymentPlan, log: EventLog, errors: str) -> 
     lines += [f"{failed.subject}: {failed.message}" if failed.urn else failed.message for failed in log.failures]
     if not log.failures:
         lines.append(errors.strip())
-    lines += [explanation.text for explanation in _troubled(plan, log)]
+    lines += [explanation.text for explanation in _troubled(stack, plan, log)]
     again = f"`./pidea up {stack.arguments}`"
     return "\n".join([*lines, f"Repair the cause, then run {again} again: it goes on from what is there."])
 
 
-def _troubled(plan: DeploymentPlan, log: EventLog) -> list[failure.Explanation]:
+def _troubled(stack: Stack, plan: DeploymentPlan, log: EventLog) -> list[failure.Explanation]:
     """The services that this run failed on, and those that are not complete, each explained."""
     failed = {physical(plan.instance, change.name.removeprefix("service-")) for change in log.changes if change.failed}
-    with swarm.client() as api:
+    with swarm.client(where=target.endpoint_of(stack)) as api:
         return [
             failure.explain(api, service)
             for name, service in swarm.services(api, plan.instance).items()

@@ -6,7 +6,7 @@ import docker
 
 from ops import console
 from ops.errors import DeployError, StateError
-from ops.stack import swarm
+from ops.stack import swarm, target
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
@@ -36,7 +36,7 @@ def heal(pulumi: Pulumi, state: State, instance: str) -> State:
     everything without our label: making a volume that exists takes it as it is.
     """
     creating = [operation for operation in state.pending if operation.operation == CREATING]
-    _remove_half_made(creating, instance)
+    _remove_half_made(pulumi.stack, creating, instance)
     options = ["--clear-pending-creates"] if creating else []
     log = EventLog()
     result = pulumi.stream("refresh", options, log, state.salt)
@@ -49,11 +49,11 @@ def heal(pulumi: Pulumi, state: State, instance: str) -> State:
     return healed
 
 
-def _remove_half_made(creating: list[PendingOperation], instance: str) -> None:
+def _remove_half_made(stack: Stack, creating: list[PendingOperation], instance: str) -> None:
     half_made = [operation.resource for operation in creating if operation.resource.type in _REMOVERS]
     if not half_made:
         return
-    with swarm.client() as api:
+    with swarm.client(where=target.endpoint_of(stack)) as api:
         for resource in half_made:
             _remove(api, resource.type, resource.docker_name, instance)
 

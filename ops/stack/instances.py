@@ -6,14 +6,14 @@ import ipaddress
 import random
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ops.errors import HostError, UsageError
-from ops.stack import preflight, settings, swarm
+from ops.stack import on_lab, preflight, settings, swarm
 from ops.stack.reference import Stack
 
 _POOL = ipaddress.IPv4Network("10.0.0.0/8")
@@ -24,23 +24,35 @@ _ROUTES = Path("/proc/net/route")
 
 
 def ensure(stack: Stack) -> None:
-    """Writes the instance's configuration where it has none yet; once written it is kept. No-op for an environment."""
+    """Writes the instance's configuration where it has none yet; once written it is kept. No-op for an environment.
+
+    Raises UsageError where an instance that is not on a lab has the name of the lab.
+    """
+    if stack.lab is not None:
+        on_lab.claim(stack)
     if stack.instance is None or stack.config_file.exists():
         return
-    with swarm.client() as api:
-        taken = [*_docker_networks(api.networks()), *host_networks(), *_sibling_networks(stack)]
     environment = Stack(environment=stack.environment, root=stack.root, local=stack.local)
     config = settings.read_config(environment)
-    first, second = free_ports(2, avoid=_sibling_ports(stack))
     config["pidea:instance"] = f"pidea-{stack.instance}"
-    config["pidea:edge"] = {**config.get("pidea:edge", {}), "port": first, "operatorPort": second}
-    config["pidea:network"] = {**config.get("pidea:network", {}), "cidr": str(free_network(taken))}
+    config.update(_beside(stack, config) if stack.lab is None else on_lab.settings(stack, config))
     stack.folder.mkdir(parents=True, exist_ok=True)
     new = stack.config_file.with_suffix(".new")
     new.write_text(f"# Made from {stack.environment_file.name} for instance {stack.instance}; yours to change.\n")
     with new.open("a") as file:
         yaml.safe_dump({"config": config}, file, sort_keys=False)
     new.rename(stack.config_file)
+
+
+def _beside(stack: Stack, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What must differ from the environment's own `config` for both to be on one engine."""
+    with swarm.client() as api:
+        taken = [*docker_networks(api.networks()), *host_networks(), *_sibling_networks(stack)]
+    first, second = free_ports(2, avoid=_sibling_ports(stack))
+    return {
+        "pidea:edge": {**config.get("pidea:edge", {}), "port": first, "operatorPort": second},
+        "pidea:network": {**config.get("pidea:network", {}), "cidr": str(free_network(taken))},
+    }
 
 
 def require(stack: Stack) -> None:
@@ -104,7 +116,8 @@ def host_networks(routes: Path = _ROUTES) -> Iterator[ipaddress.IPv4Network]:
             yield ipaddress.IPv4Network((destination, mask.bit_count()))
 
 
-def _docker_networks(networks: Iterable[dict[str, Any]]) -> Iterator[ipaddress.IPv4Network]:
+def docker_networks(networks: Iterable[dict[str, Any]]) -> Iterator[ipaddress.IPv4Network]:
+    """The subnets of networks as Docker lists them; IPv4 only."""
     for network in networks:
         for part in (network.get("IPAM") or {}).get("Config") or []:
             subnet = ipaddress.ip_network(part.get("Subnet") or "::/128", strict=False)

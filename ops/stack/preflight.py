@@ -18,6 +18,7 @@ from infra.spec import MIB, DeploymentPlan
 from ops import console
 from ops.errors import HostError
 from ops.host import endpoint
+from ops.host.endpoint import Endpoint
 from ops.stack import swarm
 
 # Measured on Debian 12: all images with their build's layers take 2.2 GiB; the rest is for logs and data.
@@ -27,27 +28,40 @@ LATER_DISK_BYTES = 1024 * MIB
 _NAME_SUFFIX = r"(-v\d+)?(-[0-9a-f]{6,})?"
 
 
-def check(plan: DeploymentPlan, known_names: Iterable[str]) -> None:
+def check(
+    plan: DeploymentPlan,
+    known_names: Iterable[str],
+    *,
+    where: Endpoint | None = None,
+    machine: Endpoint | None = None,
+) -> None:
     """Raises HostError for the first thing that would make the deployment fail.
 
-    `known_names` are the names in Docker that the stack's state owns.
+    `known_names` are the names in Docker that the stack's state owns. `where` is the swarm's manager, None for the
+    engine that the docker command line would use. `machine` is the engine on which the nodes of a lab are containers:
+    their ports are their own, their disk and memory are that machine's.
     """
+    where = where or endpoint.resolve()
     if plan.nodes > 1 and plan.registry is None:
         raise HostError(
             f"{plan.instance} has {plan.nodes} nodes, and they have no registry to pull its images from; set "
             "pidea:registry to one that you may push to, or rehearse on this machine: `./pidea up prod --lab`."
         )
-    with swarm.client() as api:
+    with swarm.client(where=where) as api:
         running = swarm.services(api, plan.instance)
         _names_free(api, plan, frozenset(known_names))
         _reservations_fit(api, plan)
-        if endpoint.resolve().socket is None:
+        if where.socket is None:
             return  # ports, disk and memory are another machine's
+        root = Path(api.info().get("DockerRootDir") or "/")
+    if machine is None:
         published = {port for service in running.values() for port in service.ports}
         for port in plan.published_ports:
             if port not in published:
                 check_port(port)
-        root = Path(api.info().get("DockerRootDir") or "/")
+    else:
+        with swarm.client(where=machine) as api:
+            root = Path(api.info().get("DockerRootDir") or "/")
     check_disk(root, LATER_DISK_BYTES if running else FIRST_RUN_DISK_BYTES)
     check_memory(plan.memory_reservation_bytes - sum(s.memory_reservation_bytes for s in running.values()))
 

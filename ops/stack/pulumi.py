@@ -17,7 +17,7 @@ from ops import paths
 from ops.errors import DeployError, StateError
 from ops.policy import waivers
 from ops.stack import backend as backends
-from ops.stack import environment, problems, process
+from ops.stack import environment, problems, process, target
 from ops.stack.backend import Backend
 from ops.stack.events import EventLog, name_of
 from ops.stack.reference import Stack
@@ -41,7 +41,11 @@ class Pulumi:
         self.stack = stack
         self.backend = backend or backends.choose(stack)
         self._tools = tools
-        self._environment = environment.for_process(tools, self.backend)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        # Anew for each command: on a lab, another node may be the one that answers.
+        return environment.for_process(self._tools, self.backend, target.endpoint_of(self.stack))
 
     def state(self) -> State | None:
         """The stack's state, None where the stack does not exist. Raises StateError where it cannot be read."""

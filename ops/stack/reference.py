@@ -9,16 +9,21 @@ from pathlib import Path
 from ops import paths
 from ops.errors import UsageError
 
+LAB_DEFAULT = "lab"
 _INSTANCE_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _INSTANCE_NAME_MAX_LENGTH = 18
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A stack by name: `environment` says which configuration, `instance` (a name) that it is a copy beside it."""
+    """A stack by name: `environment` says which configuration, `instance` (a name) that it is a copy beside it.
+
+    `lab` names the lab whose swarm it is on; None means the engine that the docker command line would use.
+    """
 
     environment: str
     instance: str | None = None
+    lab: str | None = None
     root: Path = paths.REPO
     local: Path = paths.LOCAL
 
@@ -33,6 +38,11 @@ class Stack:
         return self.local / "instances" / self.instance if self.instance else self.local
 
     @property
+    def lab_marker(self) -> Path:
+        """The file that says of an instance that it is on the lab of the same name."""
+        return self.folder / "on-lab"
+
+    @property
     def environment_file(self) -> Path:
         """The configuration in the repository."""
         return self.root / f"Pulumi.{self.environment}.yaml"
@@ -45,6 +55,8 @@ class Stack:
     @property
     def arguments(self) -> str:
         """How a person names it on the command line."""
+        if self.lab is not None:
+            return f"{self.environment} --lab" + ("" if self.lab == LAB_DEFAULT else f" --instance {self.instance}")
         return f"{self.environment} --instance {self.instance}" if self.instance else self.environment
 
 
@@ -54,9 +66,17 @@ def environments(root: Path = paths.REPO) -> tuple[str, ...]:
 
 
 def resolve(
-    environment: str, instance: str | None = None, *, root: Path = paths.REPO, local: Path = paths.LOCAL
+    environment: str,
+    instance: str | None = None,
+    *,
+    lab: bool = False,
+    root: Path = paths.REPO,
+    local: Path = paths.LOCAL,
 ) -> Stack:
-    """The stack of that name. Raises UsageError where there is no such environment, or the name cannot be one."""
+    """The stack of that name. An instance on a lab has the lab's name, and is known by it from then on without `lab`.
+
+    Raises UsageError where there is no such environment, or the name cannot be one.
+    """
     known = environments(root)
     if environment not in known:
         raise UsageError(
@@ -67,4 +87,9 @@ def resolve(
             f"{instance!r} cannot name an instance; use at most {_INSTANCE_NAME_MAX_LENGTH} lower-case letters, "
             "digits and single dashes, starting with a letter."
         )
-    return Stack(environment=environment, instance=instance, root=root, local=local)
+    if lab:
+        instance = instance or LAB_DEFAULT
+    made = Stack(environment=environment, instance=instance, root=root, local=local)
+    if instance is not None and (lab or made.lab_marker.exists()):
+        made = dataclasses.replace(made, lab=instance)
+    return made

@@ -12,6 +12,7 @@ import requests
 
 from ops.errors import HostError
 from ops.host import engine
+from ops.host.endpoint import Endpoint
 
 INSTANCE_LABEL = "dev.pidea.instance"
 _TIMEOUT_SECONDS = 60.0
@@ -59,9 +60,12 @@ class Service:
 
 
 @contextlib.contextmanager
-def client(timeout_seconds: float = _TIMEOUT_SECONDS) -> Iterator[docker.APIClient]:
-    """A client of the engine. An engine that fails, or is silent for `timeout_seconds`, is a HostError."""
-    api = engine.require().client(timeout_seconds)
+def client(timeout_seconds: float = _TIMEOUT_SECONDS, *, where: Endpoint | None = None) -> Iterator[docker.APIClient]:
+    """A client of the engine at `where`, of the one that the docker command line would use for None.
+
+    An engine that fails, or is silent for `timeout_seconds`, is a HostError.
+    """
+    api = engine.require(where).client(timeout_seconds)
     try:
         yield api
     except docker.errors.APIError as error:

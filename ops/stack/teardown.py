@@ -6,7 +6,7 @@ import time
 
 from ops import console
 from ops.errors import DeployError
-from ops.stack import environment, heal, instances, lock, problems, progress, settings, swarm
+from ops.stack import environment, heal, instances, lock, problems, progress, settings, swarm, target
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
@@ -42,7 +42,7 @@ def destroy(stack: Stack, *, with_data: bool) -> int:
         if with_data and any(resource.protected for resource in state.resources):
             pulumi.unprotect()
         removed = _destroy(pulumi, state, with_data=with_data)
-        _wait_until_gone(instance)
+        _wait_until_gone(stack, instance)
         if with_data:
             pulumi.remove()
     if with_data:
@@ -68,11 +68,11 @@ def _destroy(pulumi: Pulumi, state: State, *, with_data: bool) -> int:
     raise DeployError(f"Removing stack {pulumi.stack.name} failed; end what uses it and run the command again:\n{said}")
 
 
-def _wait_until_gone(instance: str) -> None:
+def _wait_until_gone(stack: Stack, instance: str) -> None:
     """Waits for the last containers and networks, so that names and subnets are free when the command returns."""
     deadline = time.monotonic() + _GONE_WITHIN_SECONDS
     label = {"label": f"{swarm.INSTANCE_LABEL}={instance}"}
-    with swarm.client() as api:
+    with swarm.client(where=target.endpoint_of(stack)) as api:
         while time.monotonic() < deadline:
             containers = api.containers(all=True, filters={"name": f"{instance}-"})
             ours = [

@@ -8,19 +8,21 @@ from typing import Any
 
 import docker
 
+from ops.host.endpoint import Endpoint
 from ops.stack import swarm
 
 _SETTLE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
 
-def problems(expected: Mapping[str, Mapping[str, Any]], instance: str) -> list[str]:
+def problems(expected: Mapping[str, Mapping[str, Any]], instance: str, where: Endpoint | None = None) -> list[str]:
     """One line for each service that is not as asked; waits up to a minute for tasks that are still starting.
 
     `expected` is the stack's output `services`: logical name → name in Docker, image reference, replicas.
+    `where` is the swarm's manager, None for the engine that the docker command line would use.
     """
     deadline = time.monotonic() + _SETTLE_SECONDS
-    with swarm.client() as api:
+    with swarm.client(where=where) as api:
         while True:
             running = swarm.services(api, instance)
             found = [

@@ -1,0 +1,64 @@
+"""Where a lab's swarm is managed from: the first of its nodes that answers as a manager just now."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+
+import docker
+import requests
+
+from ops.errors import HostError
+from ops.host.endpoint import Endpoint
+from ops.lab.record import Record, require
+from ops.lab.reference import Lab, node_name
+
+_ANSWER_SECONDS = 3.0
+# A swarm that loses its leader is silent for 10 to 17 s (measured) until it has another.
+_ELECTION_SECONDS = 25.0
+_BETWEEN_SECONDS = 0.5
+
+
+def of_node(lab: Lab, slot: int) -> Endpoint:
+    """The engine of one node, whatever its state."""
+    return Endpoint(f"unix://{lab.socket(slot)}", f"node {node_name(slot)} of lab {lab.name}")
+
+
+def manager(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> int:
+    """The slot of the first node whose engine can manage the swarm; waits for an election that is under way.
+
+    Raises UsageError where there is no such lab, HostError where none answers in time.
+    """
+    record = require(lab)
+    deadline = time.monotonic() + wait_seconds
+    while (found := _first(lab, record)) is None:
+        if time.monotonic() > deadline:
+            raise HostError(
+                f"No node of lab {lab.name!r} answers as a manager; look at `./pidea lab status{lab.arguments}`, "
+                f"end its faults (`./pidea lab heal`), or start what was stopped with `./pidea lab up{lab.arguments}`."
+            )
+        time.sleep(_BETWEEN_SECONDS)
+    return found
+
+
+def of(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> Endpoint:
+    """The engine of `manager`."""
+    return of_node(lab, manager(lab, wait_seconds))
+
+
+def _first(lab: Lab, record: Record) -> int | None:
+    with concurrent.futures.ThreadPoolExecutor(record.nodes) as pool:
+        answers = pool.map(lambda slot: _manages(lab, slot), record.slots)
+        return next((slot for slot, answers_it in zip(record.slots, answers, strict=True) if answers_it), None)
+
+
+def _manages(lab: Lab, slot: int) -> bool:
+    """Only a manager that the majority follows can list the nodes."""
+    try:
+        api = of_node(lab, slot).client(version="1.41", timeout_seconds=_ANSWER_SECONDS)
+        try:
+            return bool(api.nodes())
+        finally:
+            api.close()
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):
+        return False
