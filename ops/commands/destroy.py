@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
 def destroy(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     with_data: Annotated[bool, typer.Option(help="Also remove volumes and state. There is no way back.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing data.")] = False,
 ) -> None:
@@ -25,7 +26,7 @@ def destroy(
     from ops.stack import instances, teardown
     from ops.stack.reference import resolve
 
-    wanted = resolve(stack, instance)
+    wanted = resolve(stack, instance, lab=lab)
     instances.require(wanted)
     if with_data and not yes:
         if not sys.stdin.isatty():

@@ -17,14 +17,15 @@ def register(app: typer.Typer) -> None:
 def env(
     stack: Annotated[str, typer.Argument(help="Only needed with --instance.")] = "staging",
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print what a shell needs for plain Pulumi: eval "$(./pidea env)", then pulumi up -s staging."""
-    from ops.stack import backend, environment, instances
+    from ops.stack import backend, environment, instances, target
     from ops.stack.pulumi import Pulumi
     from ops.stack.reference import environments, resolve
 
-    wanted = resolve(stack, instance)
+    wanted = resolve(stack, instance, lab=lab)
     instances.require(wanted)
     tools = environment.tools()
     chosen = backend.choose(wanted)
@@ -34,7 +35,7 @@ def env(
             pulumi = Pulumi(resolve(name), tools)
             if pulumi.state() is None:
                 pulumi.init()
-    exported = environment.for_shell(tools, chosen, wanted)
+    exported = environment.for_shell(tools, chosen, wanted, target.endpoint_of(wanted))
     if as_json:
         typer.echo(json.dumps(exported, indent=2, sort_keys=True))
     else:

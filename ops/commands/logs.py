@@ -17,18 +17,20 @@ def logs(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     service: Annotated[str, typer.Argument(help="As in status: app, redis, …")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines; Ctrl-C ends it.")] = False,
     tail: Annotated[int, typer.Option(min=0, help="How many lines of the past, for each replica.")] = 100,
 ) -> None:
     """Print what a service wrote."""
-    from ops.stack import instances, settings, swarm
+    from ops.stack import instances, settings, swarm, target
     from ops.stack import logs as service_logs
     from ops.stack.reference import resolve
 
-    wanted = resolve(stack, instance)
+    wanted = resolve(stack, instance, lab=lab)
     instances.require(wanted)
     name = settings.plan_of(wanted).instance
+    where = target.endpoint_of(wanted)
     silence_seconds = 1e7 if follow else 60.0  # a quiet service is no reason to stop following it
-    with swarm.client(silence_seconds) as api, contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+    with swarm.client(silence_seconds, where=where) as api, contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         for line in service_logs.lines(api, name, service, follow=follow, tail=tail):
             typer.echo(line)

@@ -29,6 +29,7 @@ def open_page(
     page: Annotated[Page, typer.Argument(help="edge is the application; the others ask for the operator's password.")],
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     password: Annotated[bool, typer.Option("--password", help="Print the password, and nothing else.")] = False,
     token: Annotated[bool, typer.Option("--token", help="Print the token of the application's API, no more.")] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page too.")] = False,
@@ -37,11 +38,11 @@ def open_page(
     """Print the address of a page, the user to log in as, and how to get the password."""
     from infra import outputs as keys
     from ops.errors import StateError
-    from ops.stack import environment, instances
+    from ops.stack import environment, instances, target
     from ops.stack.pulumi import Pulumi
     from ops.stack.reference import resolve
 
-    wanted = resolve(stack, instance)
+    wanted = resolve(stack, instance, lab=lab)
     instances.require(wanted)
     pulumi = Pulumi(wanted, environment.tools())
     outputs = pulumi.outputs(secrets=password or token) if pulumi.state() else {}
@@ -55,7 +56,7 @@ def open_page(
         return
     public = page is Page.edge
     port = int(outputs[keys.EDGE_PORT if public else keys.OPERATOR_PORT])
-    url = f"http://localhost:{port}/" if public else f"http://localhost:{port}/{page}/"
+    url = f"http://{target.host_of(wanted)}:{port}/" + ("" if public else f"{page}/")
     ask = f"./pidea open {page} {wanted.arguments} --password"
     token_command = f"./pidea open edge {wanted.arguments} --token"
     user = None if public else outputs[keys.OPERATOR_USERNAME]

@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
 def report(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     as_format: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.MARKDOWN,
     state: Annotated[
         Path | None, typer.Option(help="Compare with the state in this file of `pulumi stack export`.")
@@ -41,7 +42,7 @@ def report(
     from ops.policy.review import review
     from ops.stack.reference import resolve
 
-    found = review(resolve(stack, instance), state)
+    found = review(resolve(stack, instance, lab=lab), state)
     typer.echo(reports.FORMATS[as_format][1](found))
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

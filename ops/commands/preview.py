@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
 def preview(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     refresh: Annotated[bool, typer.Option(help="Compare with what really runs, not with the state.")] = False,
     expect_no_changes: Annotated[bool, typer.Option(help="Exit with 1 where something would change.")] = False,
     diff: Annotated[bool, typer.Option(help="Show every property that would change.")] = False,
@@ -26,7 +27,7 @@ def preview(
     from ops.stack import planned
     from ops.stack.reference import resolve
 
-    found = planned.preview(resolve(stack, instance), refresh=refresh, diff=diff)
+    found = planned.preview(resolve(stack, instance, lab=lab), refresh=refresh, diff=diff)
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     elif diff:

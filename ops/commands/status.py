@@ -16,24 +16,26 @@ def register(app: typer.Typer) -> None:
 def status(
     stack: Annotated[str, typer.Argument(help="staging or prod.")],
     instance: Annotated[str | None, typer.Option(help="A copy of that name beside it.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary for scripts.")] = False,
 ) -> None:
     """Show the stack's services: replicas, health, image, memory. Exits with 0 only where all are well."""
     from rich.table import Table
 
     from ops import console
-    from ops.stack import health, instances, settings, swarm
+    from ops.stack import health, instances, settings, swarm, target
     from ops.stack.reference import resolve
 
-    wanted = resolve(stack, instance)
+    wanted = resolve(stack, instance, lab=lab)
     instances.require(wanted)
     plan = settings.plan_of(wanted)
-    with swarm.client() as api:
+    with swarm.client(where=target.endpoint_of(wanted)) as api:
         found = health.of(api, swarm.services(api, plan.instance))
     missing = len(plan.services) - len(found)
     is_well = bool(found) and missing <= 0 and all(service.is_well for service in found)
     memory_bytes = sum(service.memory_bytes for service in found)
-    urls = dict(zip(("app", "operators"), (f"http://localhost:{p}" for p in plan.published_ports), strict=False))
+    host = target.host_of(wanted)
+    urls = dict(zip(("app", "operators"), (f"http://{host}:{p}" for p in plan.published_ports), strict=False))
     if as_json:
         summary = {
             "stack": wanted.name,
