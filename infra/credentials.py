@@ -5,6 +5,7 @@ Not called `secrets`: the program's folder is on Python's path, where that name 
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,12 @@ from typing import Any, Final
 
 import pulumi
 import pulumi.dynamic
+from pulumi.runtime.config import is_config_secret
 
-from infra import names
+from infra import certificate, names
+from infra.certificate import EdgeCertificate
+from infra.errors import SettingsError
+from infra.settings import NAMESPACE
 from infra.spec import SecretForm, SecretRef
 
 # Redis users by least privilege. The passwords stand as SHA-256, so that the file gives none away.
@@ -26,15 +31,44 @@ user {exporter} on #{exporter_sha256} -@all +ping +info +client|list +client|set
 +latency|histogram +slowlog|len +slowlog|get +memory|usage +dbsize +select
 user {admin} on #{admin_sha256} ~* &* +@all
 """
+# In a cluster replicas log in to their primary, and sentinels to every server.
+_REDIS_CLUSTER_ACL = (
+    _REDIS_ACL
+    + """\
+user {replication} on #{replication_sha256} resetchannels -@all +psync +replconf +ping
+user {sentinel} on #{sentinel_sha256} resetchannels &__sentinel__:hello -@all +ping +info +role +subscribe +publish \
++multi +exec +slaveof +config|rewrite +client|setname +client|kill
+"""
+).replace("+dbsize +select", "+dbsize +select +role")
+# Of the sentinels. The application asks them where the primary is; they ask one another for a vote.
+_SENTINEL_ACL = """\
+user default off
+user {app} on #{app_sha256} resetchannels -@all +ping +sentinel|masters +sentinel|master \
++sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|slaves +sentinel|sentinels
+user {exporter} on #{exporter_sha256} resetchannels -@all +ping +info +client|setname +config|get \
++sentinel|masters +sentinel|master +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|slaves \
++sentinel|sentinels +sentinel|ckquorum
+user {sentinel} on #{sentinel_sha256} resetchannels &__sentinel__:hello -@all +ping +info +client|setname +publish \
++subscribe +sentinel|is-master-down-by-addr +sentinel|debug
+user {admin} on #{admin_sha256} ~* &* +@all
+"""
+# Servers and sentinels that one exporter can log in to, with and beyond those that there are.
+_MOST_MEMBERS: Final = 7
 _HAPROXY_USERLIST = "userlist operators\n  user {operator} insecure-password {password}\n"
 _API_CLIENTS = "{client} {sha256}\n"
 _RECIPES: Final[Mapping[SecretForm, str]] = {
     SecretForm.RANDOM: "",
     SecretForm.REDIS_ACL: _REDIS_ACL,
     SecretForm.REDIS_EXPORTER_PASSWORDS: "json",
+    SecretForm.REDIS_CLUSTER_ACL: _REDIS_CLUSTER_ACL,
+    SecretForm.REDIS_CLUSTER_EXPORTER_PASSWORDS: f"json of {_MOST_MEMBERS} servers and sentinels",
+    SecretForm.SENTINEL_ACL: _SENTINEL_ACL,
     SecretForm.HAPROXY_USERLIST: _HAPROXY_USERLIST,
     SecretForm.API_CLIENTS: _API_CLIENTS,
+    SecretForm.EDGE_CERTIFICATE: "as it is set",
 }
+_WARN_BEFORE: Final = datetime.timedelta(days=21)
+_CERTIFICATE_KEY: Final = f"{NAMESPACE}:{names.EDGE_CERTIFICATE_SETTING}"
 
 
 class _RandomPasswordProvider(pulumi.dynamic.ResourceProvider):
@@ -67,11 +101,21 @@ class RandomPassword(pulumi.dynamic.Resource):
 
 
 class Credentials(pulumi.ComponentResource):
-    """A random password for each SecretRef of that form, and what is made of them."""
+    """A random password for each SecretRef of that form, what is made of them, and the edge's certificate."""
 
-    def __init__(self, name: str, specs: Sequence[SecretRef], *, instance: str, version: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        specs: Sequence[SecretRef],
+        *,
+        instance: str,
+        version: int,
+        edge_certificate: EdgeCertificate | None = None,
+    ) -> None:
         super().__init__("pidea:platform:Credentials", name)
         self._instance = instance
+        self._secrets_version = version
+        self._edge_certificate = edge_certificate
         child = pulumi.ResourceOptions(parent=self)
         self._passwords = {
             spec.name: RandomPassword(f"password-{spec.name}", version, child).value
@@ -84,13 +128,26 @@ class Credentials(pulumi.ComponentResource):
         """A random password by its name."""
         return self._passwords[name]
 
+    def version(self, spec: SecretRef) -> str:
+        """What tells the secret from an earlier one of its name: a part of the name in Docker."""
+        if spec.form is SecretForm.EDGE_CERTIFICATE:
+            return self._edge_certificate.digest if self._edge_certificate else "unset"
+        return f"v{self._secrets_version}-{recipe_digest(spec.form)}"
+
     def content(self, spec: SecretRef) -> pulumi.Output[str]:
         """What the secret's file holds."""
         if spec.form is SecretForm.RANDOM:
             return self._passwords[spec.name]
+        if spec.form is SecretForm.EDGE_CERTIFICATE:
+            if self._edge_certificate is None:
+                return pulumi.Output.secret("set before the update")
+            return pulumi.Config(NAMESPACE).require_secret(names.EDGE_CERTIFICATE_SETTING)
         make: Mapping[SecretForm, Callable[..., str]] = {
             SecretForm.REDIS_ACL: redis_acl,
             SecretForm.REDIS_EXPORTER_PASSWORDS: self._redis_exporter_passwords,
+            SecretForm.REDIS_CLUSTER_ACL: redis_cluster_acl,
+            SecretForm.REDIS_CLUSTER_EXPORTER_PASSWORDS: self._redis_cluster_exporter_passwords,
+            SecretForm.SENTINEL_ACL: sentinel_acl,
             SecretForm.HAPROXY_USERLIST: haproxy_userlist,
             SecretForm.API_CLIENTS: api_clients,
         }
@@ -100,6 +157,44 @@ class Credentials(pulumi.ComponentResource):
     def _redis_exporter_passwords(self, password: str) -> str:
         host = names.physical(self._instance, names.REDIS)
         return json.dumps({f"redis://{host}:{names.REDIS_PORT}": password})
+
+    def _redis_cluster_exporter_passwords(self, password: str) -> str:
+        return json.dumps(
+            {
+                f"redis://{names.physical(self._instance, names.member(service, slot))}:{port}": password
+                for service, port in ((names.REDIS, names.REDIS_PORT), (names.SENTINEL, names.SENTINEL_PORT))
+                for slot in range(1, _MOST_MEMBERS + 1)
+            }
+        )
+
+
+def edge_certificate() -> EdgeCertificate | None:
+    """The certificate of the secret setting `pidea:edgeCertificate`, judged; None in a preview without one.
+
+    The engine hands the setting to the program in plain, and this reads it so: its problems must be known before the
+    first resource, and a new certificate must give the Swarm secret a new name, which cannot be an Output. Of what is
+    read only the public part leaves this function; the content itself goes to the Swarm secret as a secret Output.
+    Raises SettingsError, one line for each problem.
+    """
+    text = pulumi.Config(NAMESPACE).get(names.EDGE_CERTIFICATE_SETTING)
+    if text is None:
+        missing = (
+            f"{_CERTIFICATE_KEY}: must be set where edge.tls is true, to the certificate and its private key (PEM): "
+            f"`pulumi config set --secret {_CERTIFICATE_KEY} < FILE`, or have one made by "
+            "`./pidea certificate STACK --self-signed`"
+        )
+        if not pulumi.runtime.is_dry_run():
+            raise SettingsError([missing])
+        # Who reviews a change need not have the key.
+        pulumi.log.warn(f"{missing}. This preview goes on without.")
+        return None
+    if not is_config_secret(_CERTIFICATE_KEY):
+        raise SettingsError([f"{_CERTIFICATE_KEY}: holds a private key in plain text; set it with --secret"])
+    found = certificate.read(text, _CERTIFICATE_KEY, datetime.datetime.now(datetime.UTC))
+    left = found.not_after - datetime.datetime.now(datetime.UTC)
+    if left < _WARN_BEFORE:
+        pulumi.log.warn(f"{_CERTIFICATE_KEY}: ends in {left.days} days, on {found.not_after:%Y-%m-%d}")
+    return found
 
 
 def recipe_digest(form: SecretForm) -> str:
@@ -116,6 +211,38 @@ def redis_acl(app_password: str, exporter_password: str, admin_password: str) ->
         app_sha256=_sha256(app_password),
         exporter_sha256=_sha256(exporter_password),
         admin_sha256=_sha256(admin_password),
+    )
+
+
+def redis_cluster_acl(
+    app_password: str, exporter_password: str, admin_password: str, replication_password: str, sentinel_password: str
+) -> str:
+    """The ACL file of the servers of a cluster."""
+    return _REDIS_CLUSTER_ACL.format(
+        app=names.REDIS_APP_USERNAME,
+        exporter=names.REDIS_EXPORTER_USERNAME,
+        admin=names.REDIS_ADMIN_USERNAME,
+        replication=names.REDIS_REPLICATION_USERNAME,
+        sentinel=names.REDIS_SENTINEL_USERNAME,
+        app_sha256=_sha256(app_password),
+        exporter_sha256=_sha256(exporter_password),
+        admin_sha256=_sha256(admin_password),
+        replication_sha256=_sha256(replication_password),
+        sentinel_sha256=_sha256(sentinel_password),
+    )
+
+
+def sentinel_acl(app_password: str, exporter_password: str, admin_password: str, sentinel_password: str) -> str:
+    """The ACL file of the sentinels."""
+    return _SENTINEL_ACL.format(
+        app=names.REDIS_APP_USERNAME,
+        exporter=names.REDIS_EXPORTER_USERNAME,
+        admin=names.REDIS_ADMIN_USERNAME,
+        sentinel=names.REDIS_SENTINEL_USERNAME,
+        app_sha256=_sha256(app_password),
+        exporter_sha256=_sha256(exporter_password),
+        admin_sha256=_sha256(admin_password),
+        sentinel_sha256=_sha256(sentinel_password),
     )
 
 

@@ -24,12 +24,14 @@ SLOT_LABEL: Final = "dev.pidea.slot"
 # Images: one for each service, and the base that they all start from.
 BASE_IMAGE: Final = "base"
 HAPROXY_IMAGE: Final = "haproxy"
+PATRONI: Final = "patroni"
 
 # Networks. Only PUBLIC has a way out of the machine, and only the edge is on it.
 PUBLIC: Final = "public"
 WEB: Final = "web"
 DATA: Final = "data"
 TELEMETRY: Final = "telemetry"
+CONSENSUS: Final = "consensus"
 
 # Volumes
 REDIS_DATA: Final = "redis-data"
@@ -45,26 +47,43 @@ APP_CACHE: Final = "app-cache"
 REDIS_APP_PASSWORD: Final = "redis-app-password"  # noqa: S105 - a name, not a password; so are the next lines
 REDIS_EXPORTER_PASSWORD: Final = "redis-exporter-password"  # noqa: S105
 REDIS_ADMIN_PASSWORD: Final = "redis-admin-password"  # noqa: S105
+REDIS_REPLICATION_PASSWORD: Final = "redis-replication-password"  # noqa: S105
+REDIS_SENTINEL_PASSWORD: Final = "redis-sentinel-password"  # noqa: S105
 POSTGRES_SUPERUSER_PASSWORD: Final = "postgres-superuser-password"  # noqa: S105
 POSTGRES_APP_PASSWORD: Final = "postgres-app-password"  # noqa: S105
 POSTGRES_EXPORTER_PASSWORD: Final = "postgres-exporter-password"  # noqa: S105
+POSTGRES_STANDBY_PASSWORD: Final = "postgres-standby-password"  # noqa: S105
+POSTGRES_REWIND_PASSWORD: Final = "postgres-rewind-password"  # noqa: S105
+PATRONI_REST_PASSWORD: Final = "patroni-rest-password"  # noqa: S105
 OPERATOR_PASSWORD: Final = "operator-password"  # noqa: S105
 API_TOKEN: Final = "api-token"  # noqa: S105
 
 # Secrets made from them, in the form that a server reads
 REDIS_ACL: Final = "redis-acl"
+SENTINEL_ACL: Final = "sentinel-acl"
 REDIS_EXPORTER_PASSWORDS: Final = "redis-exporter-passwords"
 EDGE_USERS: Final = "edge-users"
 API_CLIENTS: Final = "api-clients"
+
+# The one secret that comes from outside, out of the secret setting of that name
+EDGE_CERTIFICATE: Final = "edge-certificate"
+EDGE_CERTIFICATE_SETTING: Final = "edgeCertificate"
 
 OPERATOR_USERNAME: Final = "operator"
 API_CLIENT: Final = "pidea"
 REDIS_APP_USERNAME: Final = "app"
 REDIS_EXPORTER_USERNAME: Final = "exporter"
 REDIS_ADMIN_USERNAME: Final = "admin"
+REDIS_REPLICATION_USERNAME: Final = "replication"
+REDIS_SENTINEL_USERNAME: Final = "sentinel"
+# What the sentinels call the primary, whichever server it is.
+REDIS_PRIMARY: Final = "pidea"
 POSTGRES_DATABASE: Final = "pidea"
 POSTGRES_APP_USERNAME: Final = "pidea_app"
 POSTGRES_EXPORTER_USERNAME: Final = "pidea_exporter"
+POSTGRES_STANDBY_USERNAME: Final = "pidea_standby"
+POSTGRES_REWIND_USERNAME: Final = "pidea_rewind"
+PATRONI_USERNAME: Final = "patroni"
 
 # Ports inside the containers. What the edge publishes on the machine is a setting.
 APP_PORT: Final = 8080
@@ -77,6 +96,7 @@ POSTGRES_PORT: Final = 5432
 PATRONI_PORT: Final = 8008
 ETCD_CLIENT_PORT: Final = 2379
 ETCD_PEER_PORT: Final = 2380
+ETCD_METRICS_PORT: Final = 2381
 PROMETHEUS_PORT: Final = 9090
 ALERTMANAGER_PORT: Final = 9093
 ALERTMANAGER_CLUSTER_PORT: Final = 9094

@@ -8,6 +8,9 @@ ENVIRONMENT: Final = "environment"
 INSTANCE: Final = "instance"
 EDGE_PORT: Final = "edgePort"
 OPERATOR_PORT: Final = "operatorPort"
+EDGE_TLS: Final = "edgeTls"
+# The edge's certificate and its issuers, PEM; empty without TLS.
+EDGE_CERTIFICATE_CHAIN: Final = "edgeCertificateChain"
 OPERATOR_USERNAME: Final = "operatorUsername"
 OPERATOR_PASSWORD: Final = "operatorPassword"  # noqa: S105 - the output's name
 API_TOKEN: Final = "apiToken"  # noqa: S105 - the output's name

@@ -12,7 +12,7 @@ from infra.components.images import Images
 from infra.components.networks import Networks
 from infra.components.secrets import Secrets
 from infra.components.subsystem import Subsystem
-from infra.credentials import Credentials
+from infra.credentials import Credentials, edge_certificate
 from infra.plan import build_plan
 from infra.settings import StackSettings
 
@@ -21,15 +21,20 @@ def deploy() -> None:
     """Declares the stack. Raises InfraError before the first resource where its settings or its plan are wrong."""
     settings = StackSettings.from_config(_config())
     plan = build_plan(settings)
+    certificate = edge_certificate() if settings.edge.tls else None
 
     images = Images(
         "images", plan.images, base_image=settings.base_image, registry=plan.registry, builder=settings.builder
     )
     networks = Networks("networks", plan.networks, instance=plan.instance)
-    credentials = Credentials("credentials", plan.secrets, instance=plan.instance, version=plan.secrets_version)
-    secrets = Secrets(
-        "secrets", plan.secrets, instance=plan.instance, version=plan.secrets_version, credentials=credentials
+    credentials = Credentials(
+        "credentials",
+        plan.secrets,
+        instance=plan.instance,
+        version=plan.secrets_version,
+        edge_certificate=certificate,
     )
+    secrets = Secrets("secrets", plan.secrets, instance=plan.instance, credentials=credentials)
     subsystems = [
         Subsystem(
             spec,
@@ -46,6 +51,8 @@ def deploy() -> None:
     pulumi.export(outputs.INSTANCE, plan.instance)
     pulumi.export(outputs.EDGE_PORT, settings.edge.port)
     pulumi.export(outputs.OPERATOR_PORT, settings.edge.operator_port)
+    pulumi.export(outputs.EDGE_TLS, settings.edge.tls)
+    pulumi.export(outputs.EDGE_CERTIFICATE_CHAIN, certificate.chain if certificate else "")
     pulumi.export(outputs.OPERATOR_USERNAME, names.OPERATOR_USERNAME)
     pulumi.export(outputs.OPERATOR_PASSWORD, credentials.password(names.OPERATOR_PASSWORD))
     pulumi.export(outputs.API_TOKEN, credentials.password(names.API_TOKEN))

@@ -15,6 +15,8 @@ from infra import names
 from infra.errors import SettingsError
 
 NAMESPACE = "pidea"
+# Encrypted in the file; `credentials` reads them, and nobody else.
+SECRET_SETTINGS = frozenset({names.EDGE_CERTIFICATE_SETTING})
 
 Port = Annotated[int, pydantic.Field(ge=1024, le=65535)]
 Ratio = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
@@ -203,6 +205,12 @@ class StackSettings(_Section):
         return images
 
     @pydantic.model_validator(mode="after")
+    def _patroni_starts_from_our_postgres(self) -> Self:
+        if self.postgres.standbys and names.POSTGRES in self.images:
+            raise ValueError("images.postgres and postgres.standbys exclude each other: Patroni's image is built on ours")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _members_fit_the_nodes(self) -> Self:
         if self.nodes > 1 and self.nodes % 2 == 0:
             raise ValueError(f"nodes must be odd, is {self.nodes}: half of an even number is no majority")
@@ -219,7 +227,8 @@ class StackSettings(_Section):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StackSettings:
-        """Settings from a stack's configuration, `pidea:key` → value; keys of other namespaces are not ours.
+        """Settings from a stack's configuration, `pidea:key` → value; keys of other namespaces are not ours,
+        and secret ones are for `credentials`.
 
         Values may be what YAML gives or what the Pulumi engine gives (text, JSON for objects).
         Raises SettingsError with one line for each problem.
@@ -227,7 +236,7 @@ class StackSettings(_Section):
         ours = {
             key.removeprefix(f"{NAMESPACE}:"): _plain(value)
             for key, value in config.items()
-            if key.startswith(f"{NAMESPACE}:")
+            if key.startswith(f"{NAMESPACE}:") and key.removeprefix(f"{NAMESPACE}:") not in SECRET_SETTINGS
         }
         try:
             return cls.model_validate(ours)

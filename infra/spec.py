@@ -39,8 +39,13 @@ class SecretForm(enum.Enum):
     RANDOM = "random"
     REDIS_ACL = "redis-acl"
     REDIS_EXPORTER_PASSWORDS = "redis-exporter-passwords"
+    REDIS_CLUSTER_ACL = "redis-cluster-acl"
+    REDIS_CLUSTER_EXPORTER_PASSWORDS = "redis-cluster-exporter-passwords"
+    SENTINEL_ACL = "sentinel-acl"
     HAPROXY_USERLIST = "haproxy-userlist"
     API_CLIENTS = "api-clients"
+    # Not made: what the secret setting says.
+    EDGE_CERTIFICATE = "edge-certificate"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,7 +202,13 @@ class ServiceSpec:
     tmpfs: tuple[TmpfsMount, ...] = ()
     ports: tuple[PortSpec, ...] = ()
     placement: PlacementSpec = PlacementSpec()
+    # Of resolv.conf. For services that look up names without a dot alone: with options of its own the resolver is slow
+    # with what it does not know, `tasks.<service>` among it.
+    dns_options: tuple[str, ...] = ()
     stop_signal: str = "SIGTERM"
+    # The service's name as the container's own: it can be resolved inside before Swarm's DNS has it, which is when the
+    # container is healthy.
+    has_hostname: bool = False
     stop_grace_period_seconds: int = 10
     converge_timeout_seconds: int = 180
 

@@ -10,22 +10,20 @@ import pulumi_docker as docker
 
 from infra import names
 from infra.components.labels import labels
-from infra.credentials import Credentials, recipe_digest
+from infra.credentials import Credentials
 from infra.spec import SecretRef
 
 
 class Secrets(pulumi.ComponentResource):
     """`secrets[name]` is mounted by services; its physical name carries the version, so that a new one rolls them."""
 
-    def __init__(
-        self, name: str, specs: Sequence[SecretRef], *, instance: str, version: int, credentials: Credentials
-    ) -> None:
+    def __init__(self, name: str, specs: Sequence[SecretRef], *, instance: str, credentials: Credentials) -> None:
         super().__init__("pidea:platform:Secrets", name)
         self.secrets: dict[str, docker.Secret] = {}
         for spec in specs:
             # A secret cannot be removed while a service uses it. The version in both names makes a change a new
             # secret, then an updated service, then a removal.
-            suffix = f"v{version}-{recipe_digest(spec.form)}"
+            suffix = credentials.version(spec)
             self.secrets[spec.name] = docker.Secret(
                 f"secret-{spec.name}-{suffix}",
                 name=f"{names.physical(instance, spec.name)}-{suffix}",

@@ -45,6 +45,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         public_port=names.EDGE_PUBLIC_PORT,
         operator_port=names.EDGE_OPERATOR_PORT,
         metrics_port=names.EDGE_METRICS_PORT,
+        certificate=names.secret_path(names.EDGE_CERTIFICATE) if settings.edge.tls else None,
         app_host=host(names.APP),
         app_port=names.APP_PORT,
         # While an update starts new replicas before it stops old ones there are up to twice as many.
@@ -53,6 +54,11 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             (page, [(member, host(member)) for member in found], port, check_path)
             for page, found, port, check_path in _operator_backends(settings)
         ],
+    )
+    secrets = (
+        SecretRef(name=names.OPERATOR_PASSWORD),
+        SecretRef(name=names.EDGE_USERS, form=SecretForm.HAPROXY_USERLIST, sources=(names.OPERATOR_PASSWORD,)),
+        *([SecretRef(name=names.EDGE_CERTIFICATE, form=SecretForm.EDGE_CERTIFICATE)] if settings.edge.tls else []),
     )
     healthcheck = http_check(settings, names.HAPROXY_IMAGE, names.EDGE_METRICS_PORT, "/healthz", 10)
     service = ServiceSpec(
@@ -72,12 +78,21 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         ),
         networks=(names.PUBLIC, names.WEB, names.TELEMETRY),
         configs=(ConfigMount(config=_CONFIG, target="/etc/pidea/haproxy.cfg"),),
-        secrets=(SecretMount(secret=names.EDGE_USERS, target=names.EDGE_USERS, uid=names.EDGE_UID),),
+        secrets=tuple(
+            SecretMount(secret=secret.name, target=secret.name, uid=names.EDGE_UID)
+            for secret in secrets
+            if secret.form is not SecretForm.RANDOM
+        ),
         ports=(
             PortSpec(published=settings.edge.port, target=names.EDGE_PUBLIC_PORT),
             PortSpec(published=settings.edge.operator_port, target=names.EDGE_OPERATOR_PORT),
         ),
-        resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=256 * MIB, memory_reservation_bytes=64 * MIB),
+        # A connection with TLS keeps about twice as much.
+        resources=ResourceSpec(
+            cpu_limit=1.0,
+            memory_limit_bytes=(512 if settings.edge.tls else 256) * MIB,
+            memory_reservation_bytes=64 * MIB,
+        ),
         healthcheck=healthcheck,
         update=replace_in_place(healthcheck),
         # Soft stop: finish what is in flight, take no more.
@@ -89,8 +104,5 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         name=names.EDGE,
         services=(service,),
         configs=(config,),
-        secrets=(
-            SecretRef(name=names.OPERATOR_PASSWORD),
-            SecretRef(name=names.EDGE_USERS, form=SecretForm.HAPROXY_USERLIST, sources=(names.OPERATOR_PASSWORD,)),
-        ),
+        secrets=secrets,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,18 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import Stack
 from pulumi.runtime.sync_await import _ensure_event_loop
 
-from infra import program
+from infra import names, program
+from ops.stack.authority import make_authority, self_signed
 
 PASSWORD = "made-by-the-test-"
+CERTIFICATE_KEY = f"pidea:{names.EDGE_CERTIFICATE_SETTING}"
 IMAGE_ID = "sha256:" + "1" * 64
+
+
+@functools.cache
+def certificate() -> str:
+    """A certificate for localhost with its key and authority, PEM."""
+    return self_signed(make_authority("test"), ["localhost"], ["127.0.0.1"])
 
 
 @dataclass(frozen=True)
@@ -118,9 +127,11 @@ def record(config: Mapping[str, Any]) -> Recording:
     _ensure_event_loop()  # type: ignore[no-untyped-call]
     monitor = _Monitor()
     mocks.set_mocks(_NoMocks(), project="pidea", stack="test", monitor=monitor)
-    pulumi.runtime.set_all_config(
-        {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    )
+    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    if json.loads(given.get("pidea:edge", "{}")).get("tls"):
+        # What a stack's configuration file does not show.
+        given.setdefault(CERTIFICATE_KEY, certificate())
+    pulumi.runtime.set_all_config(given, [CERTIFICATE_KEY])
     exports: dict[str, Any] = {}
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

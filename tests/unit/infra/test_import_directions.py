@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 # A module may import what stands in an earlier layer, and its own package; nothing of its own layer otherwise.
 LAYERS = (
     ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs"),
-    ("infra.settings",),
+    ("infra.settings", "infra.certificate"),
     ("infra.render",),
     ("infra.plan",),
     ("infra.credentials",),
@@ -21,7 +21,16 @@ LAYERS = (
     ("infra.program",),
     ("infra.__main__",),
 )
-PURE = ("infra.errors", "infra.names", "infra.spec", "infra.settings", "infra.render", "infra.plan", "infra.outputs")
+PURE = (
+    "infra.errors",
+    "infra.names",
+    "infra.spec",
+    "infra.settings",
+    "infra.certificate",
+    "infra.render",
+    "infra.plan",
+    "infra.outputs",
+)
 # spec imports nothing of ours; neither do the other three.
 ALONE = ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs")
 

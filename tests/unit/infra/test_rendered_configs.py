@@ -16,6 +16,7 @@ from infra.errors import RenderError
 from infra.render import config_from_template, config_from_text, digest
 from infra.settings import StackSettings
 from infra.spec import DeploymentPlan
+from tests.unit.infra.recording import certificate
 
 
 def program(name: str, package: str) -> str:
@@ -61,17 +62,26 @@ def test_digest_is_the_contents() -> None:
     assert len(digest("x")) == 12
 
 
+def write_edge(plan: DeploymentPlan, folder: Path) -> None:
+    """The edge's files, the secret ones too, at paths of this machine."""
+    certificate_file = names.secret_path(names.EDGE_CERTIFICATE)
+    config = content(plan, "haproxy-cfg").replace(certificate_file, str(folder / "certificate.pem"))
+    (folder / "haproxy.cfg").write_text(config)
+    (folder / "certificate.pem").write_text(certificate())
+    (folder / "users").write_text(haproxy_userlist("only-for-this-test"))
+
+
 def test_haproxy_accepts_its_configuration(plan: DeploymentPlan, tmp_path: Path) -> None:
     haproxy = program("haproxy", "haproxy")
-    (tmp_path / "haproxy.cfg").write_text(content(plan, "haproxy-cfg"))
-    (tmp_path / "users").write_text(haproxy_userlist("only-for-this-test"))
+    write_edge(plan, tmp_path)
     run(haproxy, "-c", "-f", tmp_path / "haproxy.cfg", "-f", tmp_path / "users")
 
 
 def test_haproxy_refuses_a_broken_one(plan: DeploymentPlan, tmp_path: Path) -> None:
     haproxy = program("haproxy", "haproxy")
-    (tmp_path / "haproxy.cfg").write_text(content(plan, "haproxy-cfg").replace("balance leastconn", "balance fairly"))
-    (tmp_path / "users").write_text(haproxy_userlist("only-for-this-test"))
+    write_edge(plan, tmp_path)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(config.read_text().replace("balance leastconn", "balance fairly"))
     with pytest.raises(AssertionError, match="balance only supports"):
         run(haproxy, "-c", "-f", tmp_path / "haproxy.cfg", "-f", tmp_path / "users")
 
@@ -135,6 +145,12 @@ def test_every_alertmanager_knows_all_others(plan: DeploymentPlan) -> None:
         peers = {part.removeprefix("--cluster.peer=") for part in service.command if "--cluster.peer=" in part}
         others = members.keys() - {name}
         assert peers == {f"{plan.instance}-{other}:{names.ALERTMANAGER_CLUSTER_PORT}" for other in others}
+
+
+def test_amtool_accepts_alertmanagers_configuration(plan: DeploymentPlan, tmp_path: Path) -> None:
+    amtool = program("amtool", "prometheus-alertmanager")
+    (tmp_path / "alertmanager.yml").write_text(content(plan, "alertmanager-yml"))
+    run(amtool, "check-config", tmp_path / "alertmanager.yml")
 
 
 def test_alertmanager_configuration_routes_to_a_receiver_that_exists(plan: DeploymentPlan) -> None:
