@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 import yaml
@@ -17,6 +17,8 @@ import yaml
 from infra.spec import DeploymentPlan
 from ops import paths
 from ops.errors import StateError
+from ops.host import endpoint
+from ops.host.endpoint import Endpoint
 from ops.stack import backend, environment, lock, process, settings
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack, resolve
@@ -57,6 +59,11 @@ class Instance:
     def prefix(self) -> str:
         """How its names in Docker begin, without the dash."""
         return f"pidea-{self.stack.instance}"
+
+    @property
+    def engines(self) -> Mapping[str, Endpoint]:
+        """The engine of each node that its containers may be on, by the node's name."""
+        return {"localhost": endpoint.resolve()}
 
     @property
     def pulumi(self) -> Pulumi:
@@ -150,20 +157,29 @@ class Instance:
             shutil.rmtree(self.stack.folder, ignore_errors=True)
 
 
+Made = TypeVar("Made", bound=Instance)
+
+
 @contextlib.contextmanager
 def for_tests() -> Iterator[Instance]:
-    """The one instance of a test run: nothing of an earlier run is in it, and nothing is left of it at the end.
+    """The one instance of staging of a test run; see `alone`."""
+    with alone(Instance.named("test"), "tests") as instance:
+        yield instance
+
+
+@contextlib.contextmanager
+def alone(instance: Made, lock_name: str) -> Iterator[Made]:
+    """An instance for one test run: nothing of an earlier run is in it, and nothing is left of it at the end.
 
     With PIDEA_KEEP set it is left running, for a look and for the next run with PIDEA_KEEP, which takes it as it is.
     """
     folder = paths.LOCAL / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    mutex = filelock.FileLock(folder / "tests.lock")
+    mutex = filelock.FileLock(folder / f"{lock_name}.lock")
     try:
         mutex.acquire(timeout=0)
     except filelock.Timeout:
         raise RuntimeError("Another test run of this checkout is at work; wait for it to end.") from None
-    instance = Instance.named("test")
     keep = bool(os.environ.get(KEEP))
     try:
         if not keep:
