@@ -11,7 +11,7 @@ import requests
 from infra import names
 from infra import outputs as keys
 from ops.stack import verify
-from tests.stack.endpoints import TIMEOUT_SECONDS, Endpoints
+from tests.stack.endpoints import Endpoints
 
 Outputs = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def application(outputs: Outputs) -> list[str]:
         url = endpoints.messages()
         endpoints.write(url, "are you well?")
         found = [] if endpoints.contents(url) == ["are you well?"] else ["a message that was written is not read back"]
-        report = requests.get(f"{endpoints.app}/api/health", timeout=TIMEOUT_SECONDS).json()
+        report = endpoints.get(f"{endpoints.app}/api/health").json()
         return found + [
             f"the app reports {name} as {service['status']}"
             for name, service in report["services"].items()
