@@ -207,7 +207,9 @@ class StackSettings(_Section):
     @pydantic.model_validator(mode="after")
     def _patroni_starts_from_our_postgres(self) -> Self:
         if self.postgres.standbys and names.POSTGRES in self.images:
-            raise ValueError("images.postgres and postgres.standbys exclude each other: Patroni's image is built on ours")
+            raise ValueError(
+                "images.postgres and postgres.standbys exclude each other: Patroni's image is built on ours"
+            )
         return self
 
     @pydantic.model_validator(mode="after")

@@ -112,6 +112,7 @@ def _container(
         commands=command if replaces_entrypoint else None,
         args=None if replaces_entrypoint else command,
         user=spec.user,
+        hostname=names.physical(instance, spec.name) if spec.has_hostname else None,
         read_only=True,
         cap_drops=["ALL"],
         env=dict(spec.env) or None,
@@ -129,6 +130,7 @@ def _container(
         stop_signal=spec.stop_signal,
         stop_grace_period=_duration(spec.stop_grace_period_seconds),
         mounts=_mounts(spec, volumes) or None,
+        dns_config=_dns(spec),
         secrets=[
             docker.ServiceTaskSpecContainerSpecSecretArgs(
                 secret_id=secrets[mount.secret].id,
@@ -152,6 +154,14 @@ def _container(
         ]
         or None,
     )
+
+
+def _dns(spec: ServiceSpec) -> docker.ServiceTaskSpecContainerSpecDnsConfigArgs | None:
+    if not spec.dns_options:
+        return None
+    # The provider wants a server for what Docker's own resolver does not know. Nothing listens there: no query leaves
+    # the container, and an unknown name fails at once.
+    return docker.ServiceTaskSpecContainerSpecDnsConfigArgs(nameservers=["127.0.0.1"], options=list(spec.dns_options))
 
 
 def _mounts(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from infra import names
 from infra.plan.shared import http_check, replace_beside, user
+from infra.plan.targets import members
 from infra.settings import StackSettings
 from infra.spec import (
     MIB,
@@ -41,7 +42,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         "ENVIRONMENT": settings.environment,
         "LOG_LEVEL": settings.app.log_level,
         "DRAIN_SECONDS": str(settings.app.drain_seconds),
-        "DATABASE_HOST": host(names.POSTGRES),
+        "DATABASE_HOST": ",".join(host(name) for name in members(names.POSTGRES, settings.postgres.standbys + 1)),
         "DATABASE_PORT": str(names.POSTGRES_PORT),
         "DATABASE_NAME": names.POSTGRES_DATABASE,
         "DATABASE_USER": names.POSTGRES_APP_USERNAME,

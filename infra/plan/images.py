@@ -18,7 +18,12 @@ _IGNORED_FOLDERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"
 
 # Major versions of what keeps data: its files are read by newer ones, not by older ones. The images' builds use them,
 # and the policies see them.
-_MAJORS = {names.POSTGRES: {"POSTGRES_MAJOR": "15"}, names.REDIS: {"REDIS_MAJOR": "7"}}
+POSTGRES_MAJOR = "15"
+_MAJORS = {names.POSTGRES: {"POSTGRES_MAJOR": POSTGRES_MAJOR}, names.REDIS: {"REDIS_MAJOR": "7"}}
+
+# What makes a cluster of PostgreSQL, and the images that these start from. Their entrypoints are a part of how the
+# cluster works, so nobody else's images can take their place.
+_OURS_ALONE = {names.ETCD: names.BASE_IMAGE, names.PATRONI: names.POSTGRES}
 
 # The application's image is built from its Dockerfile and the application itself, side by side.
 _SOURCES = {names.APP: ("images/app", "app")}
@@ -27,13 +32,15 @@ _SOURCES = {names.APP: ("images/app", "app")}
 def plan(settings: StackSettings, used: Collection[str]) -> tuple[ImageSpec, ...]:
     """The base first, then every image that starts from it and that a service uses."""
     base = _built(names.BASE_IMAGE, base=None)
+    bases = {names.POSTGRES} if names.PATRONI in used else set()
     others = (
         ImageSpec(name=name, digest="", upstream=settings.images[name])
         if name in settings.images
         else _built(name, base=names.BASE_IMAGE)
-        for name in sorted(OVERRIDABLE_IMAGES.intersection(used))
+        for name in sorted(OVERRIDABLE_IMAGES.intersection({*used, *bases}))
     )
-    return (base, *others)
+    ours_alone = (_built(name, base=base) for name, base in sorted(_OURS_ALONE.items()) if name in used)
+    return (base, *others, *ours_alone)
 
 
 def build_files(image: str) -> Iterator[tuple[str, Path]]:

@@ -7,7 +7,7 @@ from infra.settings import StackSettings
 from infra.spec import NetworkSpec
 
 # The order decides the subnet: add at the end.
-_NETWORKS = (names.PUBLIC, names.WEB, names.DATA, names.TELEMETRY)
+_NETWORKS = (names.PUBLIC, names.WEB, names.DATA, names.TELEMETRY, names.CONSENSUS)
 
 
 def plan(settings: StackSettings) -> tuple[NetworkSpec, ...]:
@@ -23,4 +23,10 @@ def plan(settings: StackSettings) -> tuple[NetworkSpec, ...]:
             encrypted=settings.network.encrypted,
         )
         for name, subnet in zip(_NETWORKS, subnets, strict=False)
+        if name != names.CONSENSUS or settings.postgres.standbys > 0
     )
+
+
+def subnet(settings: StackSettings, network: str) -> str:
+    """The addresses of a network of the plan, `10.88.4.0/24`."""
+    return next(found.subnet for found in plan(settings) if found.name == network)

@@ -1,11 +1,10 @@
-"""PostgreSQL: the system of record for chat history."""
+"""PostgreSQL: the system of record for chat history. One server, or members of a cluster under Patroni."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from infra import names
-from infra.plan.shared import http_check, replace_beside, replace_in_place, user
+from infra.plan import etcd, patroni, postgres_exporter
+from infra.plan.shared import replace_in_place, user
 from infra.render import config_from_template
 from infra.settings import StackSettings
 from infra.spec import (
@@ -24,6 +23,7 @@ from infra.spec import (
 
 _CONFIG = "postgresql-conf"
 _HBA = "pg-hba-conf"
+_CONFIG_PATH = "/etc/pidea/postgresql.conf"
 _HBA_PATH = "/etc/pidea/pg_hba.conf"
 _PASSWORDS = (
     names.POSTGRES_SUPERUSER_PASSWORD,
@@ -33,28 +33,46 @@ _PASSWORDS = (
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
-    """Server, exporter, and a password for each role."""
+    """Servers, exporters, a password for each role, and what the servers need to agree on a primary."""
+    is_cluster = settings.postgres.standbys > 0
+    passwords = (*_PASSWORDS, *patroni.PASSWORDS) if is_cluster else _PASSWORDS
+    shared = (
+        config_from_template(
+            _CONFIG,
+            "postgresql.conf.j2",
+            hba_file=_HBA_PATH,
+            shared_buffers_mib=settings.postgres.shared_buffers_mib,
+            max_connections=settings.postgres.max_connections,
+        ),
+        config_from_template(
+            _HBA,
+            "pg_hba.conf.j2",
+            database=names.POSTGRES_DATABASE,
+            app_username=names.POSTGRES_APP_USERNAME,
+            exporter_username=names.POSTGRES_EXPORTER_USERNAME,
+            standby_username=names.POSTGRES_STANDBY_USERNAME if is_cluster else None,
+            rewind_username=names.POSTGRES_REWIND_USERNAME,
+        ),
+    )
+    server = _server(settings)
+    if not is_cluster:
+        return SubsystemSpec(
+            name=names.POSTGRES,
+            volumes=(VolumeSpec(name=names.POSTGRES_DATA),),
+            secrets=tuple(SecretRef(name=name) for name in passwords),
+            configs=shared,
+            services=(server, *postgres_exporter.services(settings)),
+        )
     return SubsystemSpec(
         name=names.POSTGRES,
-        volumes=(VolumeSpec(name=names.POSTGRES_DATA),),
-        secrets=tuple(SecretRef(name=name) for name in _PASSWORDS),
-        configs=(
-            config_from_template(
-                _CONFIG,
-                "postgresql.conf.j2",
-                hba_file=_HBA_PATH,
-                shared_buffers_mib=settings.postgres.shared_buffers_mib,
-                max_connections=settings.postgres.max_connections,
-            ),
-            config_from_template(
-                _HBA,
-                "pg_hba.conf.j2",
-                database=names.POSTGRES_DATABASE,
-                app_username=names.POSTGRES_APP_USERNAME,
-                exporter_username=names.POSTGRES_EXPORTER_USERNAME,
-            ),
+        volumes=(VolumeSpec(name=names.POSTGRES_DATA), VolumeSpec(name=names.ETCD_DATA)),
+        secrets=tuple(SecretRef(name=name) for name in passwords),
+        configs=(*shared, patroni.config(settings, conf_file=_CONFIG_PATH, hba_file=_HBA_PATH)),
+        services=(
+            *etcd.services(settings),
+            *patroni.services(settings, server),
+            *postgres_exporter.services(settings),
         ),
-        services=(_server(settings), _exporter(settings)),
     )
 
 
@@ -71,7 +89,7 @@ def _server(settings: StackSettings) -> ServiceSpec:
         command=("entrypoint",),
         networks=(names.DATA,),
         configs=(
-            ConfigMount(config=_CONFIG, target="/etc/pidea/postgresql.conf"),
+            ConfigMount(config=_CONFIG, target=_CONFIG_PATH),
             ConfigMount(config=_HBA, target=_HBA_PATH),
         ),
         secrets=tuple(SecretMount(secret=name, target=name, uid=names.POSTGRES_UID) for name in _PASSWORDS),
@@ -90,33 +108,4 @@ def _server(settings: StackSettings) -> ServiceSpec:
         # A fast shutdown writes a checkpoint; killed before it is through, the next start must recover.
         stop_signal="SIGINT",
         stop_grace_period_seconds=60,
-    )
-
-
-def _exporter(settings: StackSettings) -> ServiceSpec:
-    host = names.physical(settings.instance, names.POSTGRES)
-    healthcheck = http_check(settings, names.POSTGRES_EXPORTER, names.POSTGRES_EXPORTER_PORT, "/", 10)
-    return ServiceSpec(
-        name=names.POSTGRES_EXPORTER,
-        image=names.POSTGRES_EXPORTER,
-        user=user(names.EXPORTER_UID),
-        command=("prometheus-postgres-exporter",),
-        networks=(names.DATA, names.TELEMETRY),
-        env=MappingProxyType(
-            {
-                "DATA_SOURCE_URI": f"{host}:{names.POSTGRES_PORT}/{names.POSTGRES_DATABASE}?sslmode=disable",
-                "DATA_SOURCE_USER": names.POSTGRES_EXPORTER_USERNAME,
-                "DATA_SOURCE_PASS_FILE": names.secret_path(names.POSTGRES_EXPORTER_PASSWORD),
-            }
-        ),
-        secrets=(
-            SecretMount(
-                secret=names.POSTGRES_EXPORTER_PASSWORD,
-                target=names.POSTGRES_EXPORTER_PASSWORD,
-                uid=names.EXPORTER_UID,
-            ),
-        ),
-        resources=ResourceSpec(cpu_limit=0.25, memory_limit_bytes=64 * MIB, memory_reservation_bytes=16 * MIB),
-        healthcheck=healthcheck,
-        update=replace_beside(healthcheck),
     )

@@ -31,9 +31,21 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         Target(names.APP, (names.APP,), names.APP_PORT),
         Target(names.EDGE, (names.EDGE,), names.EDGE_METRICS_PORT),
         Target(names.REDIS, (names.REDIS_EXPORTER,), names.REDIS_EXPORTER_PORT),
-        Target(names.POSTGRES, (names.POSTGRES_EXPORTER,), names.POSTGRES_EXPORTER_PORT),
+        *_postgres(settings),
         Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT),
         Target(names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/metrics"),
         Target(names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/metrics"),
         Target(names.JAEGER, (names.JAEGER,), names.JAEGER_METRICS_PORT),
+    )
+
+
+def _postgres(settings: StackSettings) -> tuple[Target, ...]:
+    servers = settings.postgres.standbys + 1
+    exporters = Target(names.POSTGRES, members(names.POSTGRES_EXPORTER, servers), names.POSTGRES_EXPORTER_PORT)
+    if servers == 1:
+        return (exporters,)
+    return (
+        exporters,
+        Target(names.PATRONI, members(names.POSTGRES, servers), names.PATRONI_PORT),
+        Target(names.ETCD, members(names.ETCD, settings.nodes), names.ETCD_METRICS_PORT),
     )

@@ -1,0 +1,227 @@
+"""The production stack's PostgreSQL on this machine: etcd and Patroni from our images, as the plan describes them.
+
+Plain containers on bridge networks instead of Swarm's tasks, with everything that the plan says of them: read-only,
+without capabilities, the same users, configs, secrets, memory. Like Swarm, `watch` replaces a container that ended by
+a new one after two seconds; the new one has the old volume and may have another address.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra import names
+from infra.plan import build_plan
+from infra.settings import StackSettings
+from infra.spec import DeploymentPlan, ServiceSpec
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RESTART_SECONDS = 2.0
+# Built in this order: each from the one before it that it names.
+IMAGES = {"base": None, "postgres": "base", "patroni": "postgres", "etcd": "base"}
+NETWORKS = (names.DATA, names.CONSENSUS)
+
+
+def docker(*arguments: str, stdin: str | None = None, check: bool = True, seconds: float = 60) -> str:
+    """What docker prints. Raises CalledProcessError, with docker's words in it."""
+    done = subprocess.run(
+        ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    if check and done.returncode:
+        raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def prod_plan(instance: str, octet: int, **settings: Any) -> DeploymentPlan:
+    """The production stack's plan under another name and on networks of its own."""
+    config = yaml.safe_load((REPOSITORY / "Pulumi.prod.yaml").read_text())["config"]
+    config |= {"pidea:instance": instance, "pidea:network": {"cidr": f"10.{octet}.0.0/16"}}
+    config |= {f"pidea:{key}": value for key, value in settings.items()}
+    return build_plan(StackSettings.from_config(config))
+
+
+class Stand:
+    """A running cluster; `close` leaves nothing behind."""
+
+    def __init__(self, prefix: str, octet: int) -> None:
+        self.prefix = prefix
+        self.plan = prod_plan(prefix, octet)
+        self.services = {
+            service.name: service
+            for service in self.plan.services
+            if service.name.rpartition("-")[0] in (names.POSTGRES, names.ETCD)
+        }
+        self.members = [name for name in self.services if name.startswith(names.POSTGRES)]
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-"))
+        self.passwords = {secret.name: secrets.token_urlsafe(32) for secret in self.plan.secrets}
+        # What shall run: the watcher brings back only that.
+        self.wanted: set[str] = set()
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def container(self, service: str) -> str:
+        return names.physical(self.prefix, service)
+
+    def up(self) -> None:
+        """Everything at once, as a first `up` does."""
+        self._build()
+        for config in self.plan.configs:
+            self._write(f"configs/{config.name}", config.content, 0o444)
+        for network in self.plan.networks:
+            if network.name in NETWORKS:
+                docker("network", "create", "--internal", f"--subnet={network.subnet}", self._network(network.name))
+        for service in self.services:
+            self.start(service)
+        self._watcher.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        with self._lock:
+            self.wanted.clear()
+            for service in self.services:
+                docker("rm", "--force", "--volumes", self.container(service), check=False)
+                for mount in self.services[service].volumes:
+                    docker("volume", "rm", self._volume(service, mount.volume), check=False)
+            for network in NETWORKS:
+                docker("network", "rm", self._network(network), check=False)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, service: str) -> None:
+        """A new container over the service's volume."""
+        with self._lock:
+            self.wanted.add(service)
+            docker("rm", "--force", self.container(service), check=False)
+            docker(*self._create(self.services[service]))
+            for network in self.services[service].networks[1:]:
+                if network in NETWORKS:
+                    docker("network", "connect", self._network(network), self.container(service))
+            docker("start", self.container(service))
+
+    def stop(self, service: str) -> None:
+        """As Swarm stops a task; it stays away until `start`."""
+        with self._lock:
+            self.wanted.discard(service)
+        spec = self.services[service]
+        docker("kill", f"--signal={spec.stop_signal}", self.container(service))
+        docker("wait", self.container(service), seconds=spec.stop_grace_period_seconds + 10)
+
+    def kill(self, service: str, *, for_good: bool = False) -> None:
+        """SIGKILL to everything in the container."""
+        if for_good:
+            with self._lock:
+                self.wanted.discard(service)
+        docker("kill", self.container(service))
+
+    def lose_volume(self, service: str) -> None:
+        """The member is gone, and its data with it."""
+        self.kill(service, for_good=True)
+        docker("rm", "--force", self.container(service))
+        for mount in self.services[service].volumes:
+            docker("volume", "rm", self._volume(service, mount.volume))
+
+    def disconnect(self, service: str) -> None:
+        """From every network: what the rest of the world sees of a lost node, while it runs on."""
+        for network in self.services[service].networks:
+            if network in NETWORKS:
+                docker("network", "disconnect", "--force", self._network(network), self.container(service))
+
+    def connect(self, service: str) -> None:
+        for network in self.services[service].networks:
+            if network in NETWORKS:
+                docker("network", "connect", self._network(network), self.container(service))
+
+    def run(self, member: str, command: Sequence[str], stdin: str = "") -> str:
+        """As ops.cluster.members.Members.run does."""
+        return docker("exec", "--interactive", self.container(member), *command, stdin=stdin, seconds=30)
+
+    def sql(self, member: str, statement: str) -> str:
+        return self.run(member, ("psql", "-XAtq", "--dbname=postgres", "--command", statement)).strip()
+
+    def address(self, service: str, network: str = names.DATA) -> str:
+        """Where this machine reaches a member; empty where it has no address now."""
+        found = json.loads(docker("inspect", self.container(service), check=False) or "[]")
+        endpoint = found[0]["NetworkSettings"]["Networks"].get(self._network(network)) if found else None
+        return str(endpoint["IPAddress"]) if endpoint else ""
+
+    def logs(self, service: str) -> str:
+        done = subprocess.run(
+            ["docker", "logs", self.container(service)], capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.stdout + done.stderr
+
+    def set_password(self, secret: str, value: str) -> None:
+        """For containers that are started from now on."""
+        self.passwords[secret] = value
+
+    def _watch(self) -> None:
+        ended: dict[str, float] = {}
+        while not self._closing.wait(0.2):
+            lines = docker("ps", "--filter", f"name=^{self.prefix}-", "--format", "{{.Names}}", check=False).split()
+            with self._lock:
+                for service in self.wanted:
+                    if self.container(service) in lines:
+                        ended.pop(service, None)
+                    elif time.monotonic() - ended.setdefault(service, time.monotonic()) >= RESTART_SECONDS:
+                        ended.pop(service)
+                        self.start(service)
+
+    def _build(self) -> None:
+        for image, base in IMAGES.items():
+            source = f"{self.prefix}/{base}" if base else "pidea/rootfs:bookworm"
+            majors = ["--build-arg", "POSTGRES_MAJOR=15"] if image == "postgres" else []
+            arguments = ["--build-arg", f"BASE={source}", *majors, "-t", f"{self.prefix}/{image}"]
+            docker("build", "-q", "--network=host", *arguments, str(REPOSITORY / "images" / image), seconds=900)
+
+    def _network(self, network: str) -> str:
+        return f"{self.prefix}-{network}"
+
+    def _volume(self, service: str, volume: str) -> str:
+        return f"{self.prefix}-{service}-{volume}"
+
+    def _write(self, path: str, content: str, mode: int, uid: int = 0) -> Path:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.write_text(content)
+        shutil.chown(target, uid, uid)
+        target.chmod(mode)
+        return target
+
+    def _create(self, spec: ServiceSpec) -> list[str]:
+        self.folder.chmod(0o755)
+        mounts = [f"--volume={self._volume(spec.name, mount.volume)}:{mount.target}" for mount in spec.volumes]
+        mounts += [f"--volume={self.folder}/configs/{mount.config}:{mount.target}:ro" for mount in spec.configs]
+        for mount in spec.secrets:
+            path = self._write(f"{spec.name}/{mount.secret}", self.passwords[mount.secret], mount.mode, mount.uid)
+            mounts.append(f"--volume={path}:{names.secret_path(mount.target)}:ro")
+        mounts += [f"--tmpfs={mount.target}:size={mount.size_bytes},mode={mount.mode:o}" for mount in spec.tmpfs]
+        check = spec.healthcheck
+        return [
+            "create",
+            f"--name={self.container(spec.name)}",
+            f"--network={self._network(spec.networks[0])}",
+            *(["--hostname", self.container(spec.name)] if spec.has_hostname else []),
+            *("--read-only", "--cap-drop=ALL", f"--user={spec.user}", f"--stop-signal={spec.stop_signal}"),
+            f"--memory={spec.resources.memory_limit_bytes}",
+            f"--cpus={min(spec.resources.cpu_limit, 2)}",
+            *(f"--env={key}={value}" for key, value in spec.env.items()),
+            f"--health-cmd={' '.join(check.command[1:])}",
+            f"--health-interval={check.interval_seconds}s",
+            f"--health-timeout={check.timeout_seconds}s",
+            f"--health-retries={check.retries}",
+            f"--health-start-period={check.start_period_seconds}s",
+            *mounts,
+            f"{self.prefix}/{spec.image}",
+            *spec.command,
+        ]
