@@ -35,7 +35,7 @@ def env(
             pulumi = Pulumi(resolve(name), tools)
             if pulumi.state() is None:
                 pulumi.init()
-    exported = environment.for_shell(tools, chosen, wanted, target.endpoint_of(wanted))
+    exported = environment.for_shell(tools, chosen, wanted, target.pulumi_engine_of(wanted))
     if as_json:
         typer.echo(json.dumps(exported, indent=2, sort_keys=True))
     else:

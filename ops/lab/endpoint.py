@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import time
 
 import docker
@@ -42,8 +43,16 @@ def manager(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> int:
 
 
 def of(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> Endpoint:
-    """The engine of `manager`."""
-    return of_node(lab, manager(lab, wait_seconds))
+    """The engine of `manager`, by an address that is the same whichever node that is: Pulumi keeps it in its state.
+
+    Every call makes the address lead to the node that answers at that moment.
+    """
+    socket = lab.socket(manager(lab, wait_seconds)).relative_to(lab.folder)
+    if not lab.manager_socket.is_symlink() or lab.manager_socket.readlink() != socket:
+        new = lab.folder / f"manager.{os.getpid()}"
+        new.symlink_to(socket)
+        new.rename(lab.manager_socket)
+    return Endpoint(f"unix://{lab.manager_socket}", f"lab {lab.name}")
 
 
 def _first(lab: Lab, record: Record) -> int | None:

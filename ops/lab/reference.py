@@ -61,6 +61,11 @@ class Lab:
         """The node's engine."""
         return self.socket_folder(slot) / "docker.sock"
 
+    @property
+    def manager_socket(self) -> Path:
+        """A link to the socket of a node that manages the swarm: a name that stays when the node is lost."""
+        return self.folder / "manager.sock"
+
 
 def resolve(name: str, *, local: Path = paths.LOCAL) -> Lab:
     """The lab of that name. Raises UsageError where it cannot be one."""

@@ -44,8 +44,15 @@ def settings(stack: Stack, config: Mapping[str, Any]) -> dict[str, Any]:
         "pidea:registry": found.registry,
         "pidea:builder": found.engine,
         "pidea:nodes": found.nodes,
+        # What the provider deploys to; DOCKER_HOST names the builder, see `target.pulumi_engine_of`.
+        "docker:host": f"unix://{_lab(stack).manager_socket}",
     }
     return different | ({"pidea:network": network} if network else {})
+
+
+def policy_parameters(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Rules' parameters that are not the environment's: what never leaves this machine needs no cipher."""
+    return {} if record.require(_lab(stack)).can_encrypt else {"networks-encrypted": {"required": False}}
 
 
 def _lab(stack: Stack) -> Lab:

@@ -17,7 +17,7 @@ from ops import paths
 from ops.errors import DeployError, StateError
 from ops.policy import waivers
 from ops.stack import backend as backends
-from ops.stack import environment, problems, process, target
+from ops.stack import environment, on_lab, problems, process, target
 from ops.stack.backend import Backend
 from ops.stack.events import EventLog, name_of
 from ops.stack.reference import Stack
@@ -45,7 +45,7 @@ class Pulumi:
     @property
     def _environment(self) -> dict[str, str]:
         # Anew for each command: on a lab, another node may be the one that answers.
-        return environment.for_process(self._tools, self.backend, target.endpoint_of(self.stack))
+        return environment.for_process(self._tools, self.backend, target.pulumi_engine_of(self.stack))
 
     def state(self) -> State | None:
         """The stack's state, None where the stack does not exist. Raises StateError where it cannot be read."""
@@ -145,7 +145,12 @@ class Pulumi:
                 _BEFORE: str(known),
                 **({_FINDINGS: str(findings)} if findings else {}),
             }
-            return self._stream([*arguments, "--policy-pack", str(POLICIES)], log, state.salt, on_poll, given)
+            options = ["--policy-pack", str(POLICIES)]
+            if self.stack.lab is not None:
+                parameters = Path(folder) / "parameters.json"
+                parameters.write_text(json.dumps(on_lab.policy_parameters(self.stack)))
+                options += ["--policy-pack-config", str(parameters)]
+            return self._stream([*arguments, *options], log, state.salt, on_poll, given)
 
     def _stream(
         self,

@@ -31,6 +31,16 @@ def builder_of(stack: Stack) -> Endpoint | None:
     return None if lab is None else Endpoint(record.require(lab).engine, f"lab {lab.name}")
 
 
+def pulumi_engine_of(stack: Stack) -> Endpoint:
+    """What DOCKER_HOST shall say to Pulumi.
+
+    Builds go where it says, whatever a resource's provider says; so for a lab it is the builder, and the manager is the
+    `docker:host` of the stack's configuration, which this call makes lead to a node that answers.
+    """
+    manager = endpoint_of(stack)
+    return builder_of(stack) or manager
+
+
 def engine_of(stack: Stack, node: str) -> Endpoint:
     """The engine of one node, by the node's name in the swarm. Raises UsageError for one that cannot be reached."""
     lab = lab_of(stack)
