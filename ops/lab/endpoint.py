@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import socket
+import threading
 import time
+from pathlib import Path
 
 import docker
 import requests
@@ -26,7 +29,10 @@ def of_node(lab: Lab, slot: int) -> Endpoint:
 
 
 def manager(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> int:
-    """The slot of the first node whose engine can manage the swarm; waits for an election that is under way.
+    """The slot of a node whose engine can manage the swarm: the last one that was used, else the first.
+
+    It stays the same for as long as it answers, since volumes are each engine's own. Waits for an election that is
+    under way.
 
     Raises UsageError where there is no such lab, HostError where none answers in time.
     """
@@ -47,10 +53,10 @@ def of(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> Endpoint:
 
     Every call makes the address lead to the node that answers at that moment.
     """
-    socket = lab.socket(manager(lab, wait_seconds)).relative_to(lab.folder)
-    if not lab.manager_socket.is_symlink() or lab.manager_socket.readlink() != socket:
-        new = lab.folder / f"manager.{os.getpid()}"
-        new.symlink_to(socket)
+    slot = manager(lab, wait_seconds)
+    if not _is_current(lab, slot):
+        new = lab.folder / f"manager.{os.getpid()}.{threading.get_ident()}"
+        new.symlink_to(_link(lab, slot))
         new.rename(lab.manager_socket)
     return Endpoint(f"unix://{lab.manager_socket}", f"lab {lab.name}")
 
@@ -58,11 +64,23 @@ def of(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> Endpoint:
 def _first(lab: Lab, record: Record) -> int | None:
     with concurrent.futures.ThreadPoolExecutor(record.nodes) as pool:
         answers = pool.map(lambda slot: _manages(lab, slot), record.slots)
-        return next((slot for slot, answers_it in zip(record.slots, answers, strict=True) if answers_it), None)
+        managers = [slot for slot, manages in zip(record.slots, answers, strict=True) if manages]
+    return min(managers, key=lambda slot: (not _is_current(lab, slot), slot), default=None)
+
+
+def _is_current(lab: Lab, slot: int) -> bool:
+    return lab.manager_socket.is_symlink() and lab.manager_socket.readlink() == _link(lab, slot)
+
+
+def _link(lab: Lab, slot: int) -> Path:
+    return lab.socket(slot).relative_to(lab.folder)
 
 
 def _manages(lab: Lab, slot: int) -> bool:
     """Only a manager that the majority follows can list the nodes."""
+    # The HTTP client does not close its socket where nobody listens.
+    if not _listens(lab, slot):
+        return False
     try:
         api = of_node(lab, slot).client(version="1.41", timeout_seconds=_ANSWER_SECONDS)
         try:
@@ -71,3 +89,9 @@ def _manages(lab: Lab, slot: int) -> bool:
             api.close()
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):
         return False
+
+
+def _listens(lab: Lab, slot: int) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_ANSWER_SECONDS)
+        return probe.connect_ex(str(lab.socket(slot))) == 0

@@ -15,8 +15,9 @@ def urls(lab: Lab, found: Status) -> dict[str, str]:
         for path in sorted(folder.glob("Pulumi.*.yaml")):
             environment = path.name.split(".")[1]
             plan = settings.plan_of(Stack(environment=environment, instance=lab.name, lab=lab.name, local=lab.local))
+            scheme = "https" if plan.has_tls else "http"
             for title, port in zip(("app", "operators"), plan.published_ports, strict=False):
                 for node in found.nodes:
                     if node.state == "running":
-                        made[f"{environment} {title} {node.name}"] = f"http://{node.address}:{port}"
+                        made[f"{environment} {title} {node.name}"] = f"{scheme}://{node.address}:{port}"
     return made
