@@ -24,6 +24,7 @@ from app.web.clients import Clients, read_clients
 
 MIB = 1024 * 1024
 HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+ADDRESS = re.compile(rf"({HOST.pattern}):(\d{{1,5}})")
 SECRETS = ("DATABASE_PASSWORD", "REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD")
 # Not asked of a developer who runs the service without servers.
 NEEDED_WITH_SERVERS = (
@@ -52,6 +53,12 @@ def _host_and_port(address: str) -> str:
     return address
 
 
+def _host(address: str) -> str:
+    if not (HOST.fullmatch(address) or ADDRESS.fullmatch(address)):
+        raise ValueError("must be a host, or several separated by commas")
+    return address
+
+
 def _origin(origin: str) -> str:
     scheme, separator, host = origin.partition("://")
     if scheme not in ("http", "https") or not separator or not host or "/" in host or "*" in host:
@@ -64,6 +71,7 @@ HttpUrl = Annotated[str, AfterValidator(_plain_http)]
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Addresses = Annotated[tuple[Annotated[str, AfterValidator(_host_and_port)], ...], BeforeValidator(_by_comma)]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_by_comma)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_by_comma)]
 
 
@@ -96,7 +104,8 @@ class Settings(BaseModel):
     idempotency_key_ttl_seconds: int = Field(default=24 * 3600, ge=1)
 
     # PostgreSQL
-    database_host: str = ""
+    # Several where one of them takes writes and the others follow it. Each may have a port of its own: HOST:PORT.
+    database_host: Hosts = ()
     database_port: Port = 5432
     database_name: str = ""
     database_user: str = ""
@@ -105,12 +114,16 @@ class Settings(BaseModel):
     # Calls that may wait for a connection before the next ones are refused.
     database_max_waiting: int = Field(default=200, ge=0)
     database_startup_seconds: float = Field(default=60.0, ge=0)
+    # None: as any other's. Short where another server takes over from one that is gone.
+    database_breaker_open_seconds: Positive | None = None
 
     # Redis: one address, or the sentinels that know it
     redis_host: str = ""
     redis_port: Port = 6379
     redis_sentinels: Addresses = ()
     redis_sentinel_service: Name = "pidea"
+    # Empty: the sentinels' default user.
+    redis_sentinel_username: str = ""
     redis_sentinel_password: SecretStr = SecretStr("")
     redis_username: Name = "default"
     redis_password: SecretStr = SecretStr("")
@@ -162,6 +175,12 @@ class Settings(BaseModel):
         if self.redis_host and self.redis_sentinels:
             raise ValueError("REDIS_HOST, REDIS_SENTINELS: only one of them may be set")
         return self
+
+    @property
+    def database_servers(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each server."""
+        found = ((host, ADDRESS.fullmatch(host)) for host in self.database_host)
+        return tuple((own[1], int(own[2])) if own else (host, self.database_port) for host, own in found)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], embedded_folder: Path | None = None) -> Settings:

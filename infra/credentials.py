@@ -45,7 +45,7 @@ _SENTINEL_ACL = """\
 user default off
 user {app} on #{app_sha256} resetchannels -@all +ping +sentinel|masters +sentinel|master \
 +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|slaves +sentinel|sentinels
-user {exporter} on #{exporter_sha256} resetchannels -@all +ping +info +client|setname +config|get \
+user {exporter} on #{exporter_sha256} resetchannels -@all +ping +info +client|setname \
 +sentinel|masters +sentinel|master +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|slaves \
 +sentinel|sentinels +sentinel|ckquorum
 user {sentinel} on #{sentinel_sha256} resetchannels &__sentinel__:hello -@all +ping +info +client|setname +publish \

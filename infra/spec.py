@@ -258,6 +258,11 @@ class DeploymentPlan:
         return tuple(config for subsystem in self.subsystems for config in subsystem.configs)
 
     @property
+    def has_tls(self) -> bool:
+        """Whether the edge speaks TLS on its published ports."""
+        return any(secret.form is SecretForm.EDGE_CERTIFICATE for secret in self.secrets)
+
+    @property
     def published_ports(self) -> tuple[int, ...]:
         """The machine's TCP ports that this stack listens on."""
         return tuple(port.published for service in self.services for port in service.ports)

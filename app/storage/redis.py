@@ -42,6 +42,7 @@ def client(settings: Settings) -> Redis:
     sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
         addresses,
         sentinel_kwargs={
+            "username": settings.redis_sentinel_username or None,
             "password": own_password or None,
             "socket_timeout": SENTINEL_SECONDS,
             "socket_connect_timeout": SENTINEL_SECONDS,

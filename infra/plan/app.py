@@ -8,6 +8,7 @@ import math
 from types import MappingProxyType
 
 from infra import names
+from infra.plan.redis_members import sentinels
 from infra.plan.shared import http_check, replace_beside, user
 from infra.plan.targets import members
 from infra.settings import StackSettings
@@ -47,8 +48,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         "DATABASE_NAME": names.POSTGRES_DATABASE,
         "DATABASE_USER": names.POSTGRES_APP_USERNAME,
         "DATABASE_PASSWORD_FILE": names.secret_path(names.POSTGRES_APP_PASSWORD),
-        "REDIS_HOST": host(names.REDIS),
-        "REDIS_PORT": str(names.REDIS_PORT),
+        **_redis(settings),
         "REDIS_USERNAME": names.REDIS_APP_USERNAME,
         "REDIS_PASSWORD_FILE": names.secret_path(names.REDIS_APP_PASSWORD),
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host(names.JAEGER)}:{names.JAEGER_OTLP_HTTP_PORT}",
@@ -96,6 +96,19 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             SecretRef(name=names.API_CLIENTS, form=SecretForm.API_CLIENTS, sources=(names.API_TOKEN,)),
         ),
     )
+
+
+def _redis(settings: StackSettings) -> dict[str, str]:
+    """Where Redis is: at an address, or where the sentinels say."""
+    if not settings.redis.replicas:
+        return {"REDIS_HOST": names.physical(settings.instance, names.REDIS), "REDIS_PORT": str(names.REDIS_PORT)}
+    addresses = (f"{names.physical(settings.instance, name)}:{names.SENTINEL_PORT}" for name in sentinels(settings))
+    return {
+        "REDIS_SENTINELS": ",".join(addresses),
+        "REDIS_SENTINEL_SERVICE": names.REDIS_PRIMARY,
+        "REDIS_SENTINEL_USERNAME": names.REDIS_APP_USERNAME,
+        "REDIS_SENTINEL_PASSWORD_FILE": names.secret_path(names.REDIS_APP_PASSWORD),
+    }
 
 
 def _most_on_a_node(settings: StackSettings) -> int:

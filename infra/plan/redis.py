@@ -1,17 +1,18 @@
-"""Redis: the cache. One primary, append-only file every second, least recently used keys go first."""
+"""Redis: the cache. Append-only file every second, least recently used keys go first. One server, or a cluster."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from infra import names
-from infra.plan.shared import http_check, replace_beside, replace_in_place, user
+from infra.plan import redis_cluster
+from infra.plan.redis_exporter import exporter
+from infra.plan.shared import replace_in_place, user
 from infra.render import config_from_template
 from infra.settings import StackSettings
 from infra.spec import (
     MIB,
     ConfigMount,
     HealthcheckSpec,
+    PlacementSpec,
     ResourceSpec,
     SecretForm,
     SecretMount,
@@ -26,7 +27,9 @@ _CONFIG = "redis-conf"
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
-    """Server, exporter, and the three users' passwords."""
+    """Server, exporter, and the three users' passwords; with replicas what a cluster has."""
+    if settings.redis.replicas:
+        return redis_cluster.plan(settings)
     return SubsystemSpec(
         name=names.REDIS,
         volumes=(VolumeSpec(name=names.REDIS_DATA),),
@@ -53,7 +56,10 @@ def plan(settings: StackSettings) -> SubsystemSpec:
                 acl_file=names.secret_path(names.REDIS_ACL),
             ),
         ),
-        services=(_server(settings), _exporter(settings)),
+        services=(
+            _server(settings),
+            exporter(settings, name=names.REDIS_EXPORTER, server=names.REDIS, placement=PlacementSpec()),
+        ),
     )
 
 
@@ -92,33 +98,4 @@ def _server(settings: StackSettings) -> ServiceSpec:
         healthcheck=healthcheck,
         update=replace_in_place(healthcheck),
         stop_grace_period_seconds=15,
-    )
-
-
-def _exporter(settings: StackSettings) -> ServiceSpec:
-    address = f"redis://{names.physical(settings.instance, names.REDIS)}:{names.REDIS_PORT}"
-    healthcheck = http_check(settings, names.REDIS_EXPORTER, names.REDIS_EXPORTER_PORT, "/health", 10)
-    return ServiceSpec(
-        name=names.REDIS_EXPORTER,
-        image=names.REDIS_EXPORTER,
-        user=user(names.EXPORTER_UID),
-        command=("prometheus-redis-exporter",),
-        networks=(names.DATA, names.TELEMETRY),
-        env=MappingProxyType(
-            {
-                "REDIS_ADDR": address,
-                "REDIS_USER": names.REDIS_EXPORTER_USERNAME,
-                "REDIS_PASSWORD_FILE": names.secret_path(names.REDIS_EXPORTER_PASSWORDS),
-            }
-        ),
-        secrets=(
-            SecretMount(
-                secret=names.REDIS_EXPORTER_PASSWORDS,
-                target=names.REDIS_EXPORTER_PASSWORDS,
-                uid=names.EXPORTER_UID,
-            ),
-        ),
-        resources=ResourceSpec(cpu_limit=0.25, memory_limit_bytes=64 * MIB, memory_reservation_bytes=16 * MIB),
-        healthcheck=healthcheck,
-        update=replace_beside(healthcheck),
     )

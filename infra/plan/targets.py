@@ -30,7 +30,7 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
     return (
         Target(names.APP, (names.APP,), names.APP_PORT),
         Target(names.EDGE, (names.EDGE,), names.EDGE_METRICS_PORT),
-        Target(names.REDIS, (names.REDIS_EXPORTER,), names.REDIS_EXPORTER_PORT),
+        Target(names.REDIS, members(names.REDIS_EXPORTER, settings.redis.replicas + 1), names.REDIS_EXPORTER_PORT),
         *_postgres(settings),
         Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT),
         Target(names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/metrics"),

@@ -14,7 +14,7 @@ from infra import names, outputs
 from infra.components import images
 from infra.plan import build_plan
 from infra.settings import StackSettings
-from infra.spec import DeploymentPlan
+from infra.spec import DeploymentPlan, SecretForm
 from tests.unit.infra.conftest import read_config
 from tests.unit.infra.recording import IMAGE_ID, PASSWORD, Recording, Registration, Secret, record
 
