@@ -56,7 +56,8 @@ def open_page(
         return
     public = page is Page.edge
     port = int(outputs[keys.EDGE_PORT if public else keys.OPERATOR_PORT])
-    url = f"http://{target.host_of(wanted)}:{port}/" + ("" if public else f"{page}/")
+    scheme = "https" if outputs.get(keys.EDGE_TLS) else "http"
+    url = f"{scheme}://{target.host_of(wanted)}:{port}/" + ("" if public else f"{page}/")
     ask = f"./pidea open {page} {wanted.arguments} --password"
     token_command = f"./pidea open edge {wanted.arguments} --token"
     user = None if public else outputs[keys.OPERATOR_USERNAME]

@@ -35,7 +35,8 @@ def status(
     is_well = bool(found) and missing <= 0 and all(service.is_well for service in found)
     memory_bytes = sum(service.memory_bytes for service in found)
     host = target.host_of(wanted)
-    urls = dict(zip(("app", "operators"), (f"http://{host}:{p}" for p in plan.published_ports), strict=False))
+    scheme = "https" if plan.has_tls else "http"
+    urls = dict(zip(("app", "operators"), (f"{scheme}://{host}:{p}" for p in plan.published_ports), strict=False))
     if as_json:
         summary = {
             "stack": wanted.name,

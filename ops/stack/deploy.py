@@ -11,7 +11,20 @@ from infra.names import physical
 from infra.spec import DeploymentPlan
 from ops import console
 from ops.errors import DeployError
-from ops.stack import failure, heal, instances, lock, preflight, problems, progress, settings, swarm, target, verify
+from ops.stack import (
+    certificates,
+    failure,
+    heal,
+    instances,
+    lock,
+    preflight,
+    problems,
+    progress,
+    settings,
+    swarm,
+    target,
+    verify,
+)
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
@@ -60,6 +73,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
                 raise heal.interrupted(stack, state)
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
+        certificates.ensure(pulumi, state, plan)
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)
@@ -83,11 +97,11 @@ def open_state(pulumi: Pulumi, *, break_lock: bool = False) -> State:
 def urls(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, str]:
     """Where the stack answers, as this machine reaches it."""
     found = {}
-    host = target.host_of(stack)
+    scheme, host = "https" if outputs.get(keys.EDGE_TLS) else "http", target.host_of(stack)
     if keys.EDGE_PORT in outputs:
-        found["app"] = f"http://{host}:{int(outputs[keys.EDGE_PORT])}"
+        found["app"] = f"{scheme}://{host}:{int(outputs[keys.EDGE_PORT])}"
     if keys.OPERATOR_PORT in outputs:
-        found["operators"] = f"http://{host}:{int(outputs[keys.OPERATOR_PORT])}"
+        found["operators"] = f"{scheme}://{host}:{int(outputs[keys.OPERATOR_PORT])}"
     return found
 
 

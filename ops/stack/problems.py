@@ -56,6 +56,11 @@ def from_output(
         found = _LOCK_LINE.search(text)
         lock = Lock(user=found["user"], host=found["host"], pid=int(found["pid"])) if found else None
         return locked(stack, lock)
+    if "message authentication failed" in text:
+        return StateError(
+            f"A secret setting in {stack.config_file} was encrypted for another state of stack {stack.name}; set it "
+            f"again, the certificate with `./pidea certificate {stack.arguments} --file PEM` (or --self-signed)."
+        )
     if any(sign in text for sign in _DAMAGED):
         return damaged(stack, backend)
     if "pulumi login" in text or "[401]" in text or "invalid access token" in text:

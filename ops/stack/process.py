@@ -34,8 +34,11 @@ def run(
     folder: Path,
     on_event: Callable[[str], None] | None = None,
     on_poll: Callable[[], None] | None = None,
+    given: str = "",
 ) -> Result:
     """Runs `command` to its end. With `on_event` it gets an `--event-log`, whose lines are handed over at once.
+
+    `given` is its standard input: at most 64 KiB, of which no command line and no file ever knows.
 
     Ctrl-C (or SIGTERM) makes Pulumi stop gracefully: what is under way is finished and recorded; a second one makes it
     stop at once. Either raises KeyboardInterrupt after Pulumi has ended.
@@ -51,16 +54,24 @@ def run(
                 [*command, *events],
                 env=dict(environment),
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if given else subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
                 process_group=0,
             )
+            _hand_over(process, given)
             with _interrupts(process) as interrupted:
                 _follow(process, log, on_event, on_poll)
             if interrupted():
                 raise KeyboardInterrupt
             return Result(code=process.returncode, output=_all_of(output), errors=_all_of(errors))
+
+
+def _hand_over(process: subprocess.Popen[bytes], text: str) -> None:
+    if process.stdin is None:
+        return
+    with contextlib.suppress(BrokenPipeError), process.stdin:  # it ended before it read: its exit code says why
+        process.stdin.write(text.encode())
 
 
 def _follow(

@@ -118,6 +118,28 @@ class Pulumi:
         """
         return self._judged(["preview", *options], log, state, on_poll, findings, before)
 
+    def secret_setting(self, key: str, state: State) -> str | None:
+        """A secret setting in plain, None where the configuration has none. Raises StateError where it stays shut."""
+        if key not in ((yaml.safe_load(self.stack.config_file.read_text()) or {}).get("config") or {}):
+            return None
+        with self._config_file(state.salt) as path:
+            result = self._run(["config", "get", key, "--stack", self.stack.name, "--config-file", str(path)])
+        self._check(result)
+        # The CLI ends it with a line break of its own.
+        return result.output.removesuffix("\n")
+
+    def set_secret_setting(self, key: str, value: str, state: State) -> None:
+        """Writes a setting into the configuration in force, encrypted; the rest of the file stays as it is."""
+        has_salt = "encryptionsalt" in self.stack.config_file.read_text()
+        with self._config_file(state.salt) as path:
+            command = ["config", "set", "--secret", key, "--stack", self.stack.name, "--config-file", str(path)]
+            self._check(self._run(command, given=value))
+            lines = path.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if has_salt or not line.startswith("encryptionsalt:")]
+        new = self.stack.config_file.with_suffix(".new")
+        new.write_text("".join(kept))
+        new.rename(self.stack.config_file)
+
     def unprotect(self) -> None:
         """Takes the protection off every resource, so that `destroy` may remove it."""
         self._check(self._run(["state", "unprotect", "--all", "--yes", "--stack", self.stack.name]))
@@ -190,8 +212,10 @@ class Pulumi:
             path.write_text(text)
             yield path
 
-    def _run(self, arguments: Sequence[str], folder: Path | None = None) -> process.Result:
-        return process.run(self._command(arguments), environment=self._environment, folder=folder or self.stack.root)
+    def _run(self, arguments: Sequence[str], folder: Path | None = None, given: str = "") -> process.Result:
+        return process.run(
+            self._command(arguments), environment=self._environment, folder=folder or self.stack.root, given=given
+        )
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         return [str(self._tools.pulumi), *arguments, *_ALWAYS]
