@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import concurrent.futures
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from infra import outputs as keys
 from tests.stack.cluster import Cluster, Node, Service, Task
+from tests.stack.contract import Subject, look_inside
 from tests.stack.prod import Prod
+
+_PARALLEL = 8
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +63,33 @@ def overlay(cluster: Cluster) -> Callable[[str], Mapping[str, Any]]:
 def host_of(cluster: Cluster) -> Callable[[Task], Any]:
     """`host_of(task("redis-1")).check_output("id")`: testinfra's host for a container on any node."""
     return cluster.host_of
+
+
+@pytest.fixture(scope="module")
+def _subjects() -> dict[str, list[Subject]]:
+    return {}
+
+
+@pytest.fixture
+def subjects(prod: Prod, cluster: Cluster, _subjects: dict[str, list[Subject]]) -> Mapping[str, Sequence[Subject]]:
+    """What the contract of containers is held against, by service; all containers were looked into once."""
+    if not _subjects:
+        configs = {config.name: config.content for config in prod.plan.configs}
+        outputs = prod.outputs()
+        running = [(service, container) for service in cluster.services.values() for container in service.containers]
+        with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
+            inner = list(pool.map(lambda pair: look_inside(pair[1], pair[0].spec), running))
+        for (service, container), found in zip(running, inner, strict=True):
+            _subjects.setdefault(service.spec.name, []).append(
+                Subject(
+                    container=container,
+                    inner=found,
+                    spec=service.spec,
+                    swarm=service.details["Spec"],
+                    image=outputs[keys.SERVICES][service.spec.name]["image"],
+                    prefix=prod.prefix,
+                    networks=outputs[keys.NETWORKS],
+                    configs=configs,
+                )
+            )
+    return _subjects
