@@ -1,0 +1,1 @@
+"""Breaks a stack on purpose while it is used, and judges how it held."""

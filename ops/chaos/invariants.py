@@ -1,0 +1,111 @@
+"""What must hold of a stack that is whole: by the actual roles, as every node's clients see them, and by the swarm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from infra import names
+from ops.chaos import clients
+from ops.chaos.records import Sample
+from ops.chaos.target import Target
+from ops.errors import OpsError
+from ops.stack import swarm
+
+# Older than that, a sample says nothing about now.
+FRESH_SECONDS = 3.0
+
+
+def problems(target: Target, latest: Mapping[int, Sample], *, ignore: frozenset[int] = frozenset()) -> list[str]:
+    """What does not hold, one line each; empty for a stack that is whole.
+
+    `ignore` are nodes that are gone for good: nothing is asked of them, and of their members.
+    """
+    found = []
+    for node in target.nodes:
+        if node.slot in ignore:
+            continue
+        sample = latest.get(node.slot)
+        if sample is None or time.time() - sample.at > FRESH_SECONDS:
+            found.append(f"{node.name}: its clients tell nothing")
+        else:
+            found += [f"{node.name} sees: {line}" for line in of_sample(target, sample, ignore=ignore)]
+    return found or services(target, ignore=ignore)
+
+
+def of_sample(target: Target, sample: Sample, *, ignore: frozenset[int] = frozenset()) -> list[str]:
+    """What does not hold of one client's view."""
+
+    def present(service: str) -> set[str]:
+        return {name for name in target.members(service) if _slot(name) not in ignore}
+
+    return [
+        *_redis(sample, present(names.REDIS), present(names.SENTINEL)),
+        *_postgres(sample, present(names.POSTGRES)),
+    ]
+
+
+def services(target: Target, *, ignore: frozenset[int] = frozenset()) -> list[str]:
+    """Services that do not have all of their tasks; what is bound to an ignored node, or runs on each, may lack it."""
+    try:
+        with swarm.client(10.0, where=target.manager()) as api:
+            running = swarm.services(api, target.instance)
+    except OpsError as error:
+        return [str(error)]
+    found = []
+    for spec in target.plan.services:
+        if _slot(spec.name) in ignore and spec.placement.constraints:
+            continue
+        service = running.get(names.physical(target.instance, spec.name))
+        here = 0 if service is None else len(service.running)
+        everywhere = spec.replicas == len(target.nodes) and spec.placement.max_replicas_per_node == 1
+        wanted = spec.replicas - (len(ignore) if everywhere else 0)
+        if here < wanted:
+            found.append(f"{spec.name}: {here} of {wanted} tasks run")
+    absent = [slot for slot in clients.missing(target) if slot not in ignore]
+    return found + [f"the clients on node {slot} do not run" for slot in absent]
+
+
+def _redis(sample: Sample, servers: set[str], sentinels: set[str]) -> list[str]:
+    primaries = sample.redis_primaries()
+    if len(primaries) != 1:
+        return [f"{len(primaries)} Redis primaries ({', '.join(primaries) or 'none'})"]
+    (primary,) = primaries
+    found = [f"{name} does not answer" for name in sorted(servers - set(sample.redis))]
+    if len(servers) > 1 and not sample.redis[primary].get("writable"):
+        found.append(f"{primary} takes no writes")
+    for name, seen in sorted(sample.redis.items()):
+        if name != primary and (seen.get("of") != primary or seen.get("link") != "up"):
+            found.append(f"{name} follows {seen.get('of') or 'nobody'}, link {seen.get('link') or 'down'}")
+    for name in sorted(sentinels):
+        if sample.sentinels.get(name) != primary:
+            found.append(f"{name} names {sample.sentinels.get(name, 'nobody')}, the primary is {primary}")
+    return found
+
+
+def _postgres(sample: Sample, servers: set[str]) -> list[str]:
+    primaries = sample.postgres_primaries
+    if len(primaries) != 1:
+        return [f"{len(primaries)} PostgreSQL primaries ({', '.join(primaries) or 'none'})"]
+    found = [f"{name} does not answer" for name in sorted(servers - set(sample.postgres))]
+    if len(servers) < 2:
+        return found
+    # A member that is gone for good stays on Patroni's list for a while.
+    told = {name: member for name, member in sample.patroni.items() if name in servers}
+    leaders = [name for name, member in told.items() if member.get("role") == "leader"]
+    if leaders != primaries:
+        found.append(f"Patroni's leader is {', '.join(leaders) or 'nobody'}, the primary is {primaries[0]}")
+    if not any(member.get("role") == "sync_standby" for member in told.values()):
+        found.append("Patroni has no synchronous standby")
+    found += [
+        f"{name} is {member.get('role', 'nothing')}, {member.get('state', 'nothing')}"
+        for name, member in sorted(told.items())
+        if member.get("state") not in {"running", "streaming"}
+    ]
+    return found + [f"Patroni does not know {name}" for name in sorted(servers - set(told))]
+
+
+def _slot(member: str) -> int:
+    """The node's number at the end of a member's name; 0 for what has none."""
+    last = member.rpartition("-")[2]
+    return int(last) if last.isdigit() else 0

@@ -1,0 +1,1 @@
+"""The same results as JSON, JUnit, a page and a table."""
