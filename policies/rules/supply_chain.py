@@ -11,6 +11,7 @@ from policies.view import CONTAINER, IMAGE, SERVICE, View
 
 IDENTITY: Final = ("dev.pidea.instance", "dev.pidea.component")
 DOCKER_HUB, OFFICIAL, LATEST = "docker.io", "library", "latest"
+_LOCAL_REGISTRY: Final = re.compile(r"^(127\.0\.0\.1|localhost):\d+/")
 _ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _DIGEST: Final = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
@@ -42,8 +43,11 @@ def _in_full(repository: str) -> str:
 
 
 def _is_from(reference: str, sources: Sequence[str]) -> bool:
-    """Whether one of the sources is the image's repository or a folder above it."""
-    written = _repository(reference)
+    """Whether one of the sources is the image's repository or a folder above it.
+
+    What a registry on this very machine holds was pushed from here: its address says nothing about the source.
+    """
+    written = _LOCAL_REGISTRY.sub("", _repository(reference))
     return any(
         f"{name}/".startswith(f"{source.rstrip('/')}/") for source in sources for name in (written, _in_full(written))
     )

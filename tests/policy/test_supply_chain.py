@@ -152,6 +152,14 @@ def test_an_image_from_elsewhere(image: str) -> None:
     assert said("images-from-allowed-sources", {"name": image}, IMAGE, sources=sources) == expected
 
 
+def test_a_registry_on_this_machine_is_no_source_of_its_own() -> None:
+    for registry in ("127.0.0.1:5000", "localhost:26507"):
+        assert said("images-from-allowed-sources", running(f"{registry}/pidea/redis@{DIGEST}"), sources=SOURCES) == []
+        assert said("images-from-allowed-sources", running(f"{registry}/other/redis@{DIGEST}"), sources=SOURCES) != []
+    elsewhere = running(f"127.0.0.10:5000/pidea/redis@{DIGEST}")
+    assert said("images-from-allowed-sources", elsewhere, sources=SOURCES) != []
+
+
 @pytest.mark.parametrize(
     ("source", "image"),
     [
