@@ -96,14 +96,20 @@ class _Guards:
         self.breakers: list[CircuitBreaker] = []
 
     def dependency(
-        self, name: str, *, failures: tuple[type[Exception], ...], max_running: int, max_waiting: int
+        self,
+        name: str,
+        *,
+        failures: tuple[type[Exception], ...],
+        max_running: int,
+        max_waiting: int,
+        open_seconds: float | None = None,
     ) -> Dependency:
         settings, observers = self._settings, self._observers
         breaker = CircuitBreaker(
             name,
             observers.emit,
             failure_threshold=settings.breaker_failure_threshold,
-            open_seconds=settings.breaker_open_seconds,
+            open_seconds=open_seconds or settings.breaker_open_seconds,
             failures=Dependency.FAILURES,
         )
         bulkhead = Bulkhead(name, max_running=max_running, max_waiting=max_waiting)
@@ -186,6 +192,7 @@ async def _open_store(
         failures=postgres.FAILURES,
         max_running=settings.database_pool_size,
         max_waiting=settings.database_max_waiting,
+        open_seconds=settings.database_breaker_open_seconds,
     )
     database = await postgres.connect(settings, dependency)
     stack.push_async_callback(database.close, CLOSE_SECONDS)

@@ -54,8 +54,9 @@ def _host_and_port(address: str) -> str:
 
 
 def _host(address: str) -> str:
-    if not (HOST.fullmatch(address) or ADDRESS.fullmatch(address)):
-        raise ValueError("must be a host, or several separated by commas")
+    own = ADDRESS.fullmatch(address)
+    if not HOST.fullmatch(address) and not (own and 1 <= int(own[2]) <= 65535):
+        raise ValueError("must be a host, or several separated by commas, each with a port of its own or without one")
     return address
 
 
@@ -71,7 +72,7 @@ HttpUrl = Annotated[str, AfterValidator(_plain_http)]
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Addresses = Annotated[tuple[Annotated[str, AfterValidator(_host_and_port)], ...], BeforeValidator(_by_comma)]
-Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_by_comma)]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_by_comma), Field(min_length=1)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_by_comma)]
 
 

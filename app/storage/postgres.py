@@ -15,6 +15,7 @@ from app.errors import StartupError
 from app.resilience.dependency import Dependency
 from app.resilience.timeouts import within
 from app.settings import Settings
+from app.storage.postgres_primary import Primary
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -39,6 +40,15 @@ FAILURES: tuple[type[Exception], ...] = (
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.TargetServerAttributeNotMatched,
+)
+# What a connection says when the primary is another server now, or none.
+MOVED: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.AdminShutdownError,
+    asyncpg.exceptions.CrashShutdownError,
+    asyncpg.exceptions.CannotConnectNowError,
 )
 
 
@@ -63,13 +73,18 @@ class Database:
     async def connection(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
         """Lend a connection, unguarded: for start-up and health checks."""
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            yield connection
+            try:
+                yield connection
+            except MOVED:
+                # The others lead to the same server. They are replaced when they are next asked for.
+                await self._pool.expire_connections()
+                raise
 
     async def fetch(self, operation: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of a statement that only reads, and may therefore be tried again."""
 
         async def run() -> list[asyncpg.Record]:
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            async with self.connection() as connection:
                 return list(await connection.fetch(statement, *arguments))
 
         return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS, retry=True)
@@ -78,7 +93,7 @@ class Database:
         """Do `work`, which is a single statement and so a transaction by itself: two round trips fewer."""
 
         async def run() -> T:
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            async with self.connection() as connection:
                 return await work(connection)
 
         return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS)
@@ -87,7 +102,7 @@ class Database:
         """Do `work` in one transaction, once: a connection that breaks in the commit does not tell what happened."""
 
         async def run() -> T:
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+            async with self.connection() as connection, connection.transaction():
                 return await work(connection)
 
         return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS)
@@ -118,7 +133,7 @@ async def connect(settings: Settings, dependency: Dependency) -> Database:
         try:
             return Database(await _create_pool(settings), dependency)
         except (*FAILURES, asyncpg.PostgresError) as error:
-            where = f"PostgreSQL at {settings.database_host}:{settings.database_port}"
+            where = f"PostgreSQL at {', '.join(f'{host}:{port}' for host, port in settings.database_servers)}"
             if loop.time() + pause_seconds > deadline:
                 raise StartupError(
                     f"{where} did not accept a connection within {settings.database_startup_seconds:g} s"
@@ -132,8 +147,7 @@ async def connect(settings: Settings, dependency: Dependency) -> Database:
 
 async def _create_pool(settings: Settings) -> asyncpg.Pool[asyncpg.Record]:
     return await asyncpg.create_pool(
-        host=settings.database_host,
-        port=settings.database_port,
+        connect=Primary(settings.database_servers).connect,
         database=settings.database_name,
         user=settings.database_user,
         password=settings.database_password.get_secret_value(),

@@ -64,6 +64,9 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         "RATE_LIMIT_PER_SECOND": f"{settings.app.rate_limit_per_second:g}",
         "TELEMETRY_ENABLED": str(settings.app.telemetry_enabled).lower(),
     }
+    if settings.postgres.standbys:
+        # Another server takes over within seconds; a minute without asking would be the longer part of the outage.
+        env["DATABASE_BREAKER_OPEN_SECONDS"] = "2"
     if settings.app.cors_allowed_origins:
         env["CORS_ALLOWED_ORIGINS"] = ",".join(settings.app.cors_allowed_origins)
     if settings.app.experiment is not None:

@@ -1,0 +1,146 @@
+"""Several PostgreSQL servers of which one takes writes: the backend finds it, and finds the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from app.storage.postgres_primary import HEAD_START_SECONDS, Primary
+from tests.app.conftest import Workbench
+from tests.app.servers import PASSWORD, POSTGRES_BIN, PSQL, Backend, Postgres, eventually
+
+pytestmark = pytest.mark.app
+
+OPTIONS: dict[str, Any] = {"user": "pidea", "password": PASSWORD, "database": "postgres", "timeout": 2.0}
+
+
+def take_writes(server: Postgres, yes: bool) -> None:
+    """As a standby does it, to every session that begins from now on; those that are open end."""
+    server.sql(f"ALTER SYSTEM SET default_transaction_read_only = {'off' if yes else 'on'}")
+    server.sql("SELECT pg_reload_conf()")
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pidea-backend'")
+
+
+@pytest.fixture
+def two(postgres_folder: Path) -> Iterator[tuple[Postgres, Postgres]]:
+    """The first takes writes, the second does not."""
+    servers = [Postgres(postgres_folder / "template", postgres_folder / uuid4().hex) for _ in range(2)]
+    try:
+        take_writes(servers[1], False)
+        yield servers[0], servers[1]
+    finally:
+        for server in servers:
+            server.stop()
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that takes no connection and refuses none, as the address of a machine that is gone."""
+    with closing(socket.socket()) as listener, closing(socket.socket()) as filler:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        # The one place in the queue; Linux ignores whoever comes next.
+        filler.connect(("127.0.0.1", port))
+        yield port
+
+
+async def port_of(primary: Primary) -> int:
+    connection = await primary.connect(**OPTIONS)
+    try:
+        return int(await connection.fetchval("SELECT inet_server_port()"))
+    finally:
+        await connection.close()
+
+
+def test_the_server_that_takes_writes_is_found_wherever_it_stands(two: tuple[Postgres, Postgres]) -> None:
+    writable, standby = two
+    for order in (two, (standby, writable)):
+        primary = Primary([("127.0.0.1", server.port) for server in order])
+        assert asyncio.run(port_of(primary)) == writable.port
+
+
+def test_a_server_that_is_gone_costs_less_than_a_second(two: tuple[Postgres, Postgres], black_hole: int) -> None:
+    writable, standby = two
+
+    primary = Primary([("127.0.0.1", port) for port in (black_hole, standby.port, writable.port)])
+    began = time.monotonic()
+    assert asyncio.run(port_of(primary)) == writable.port
+    assert HEAD_START_SECONDS < time.monotonic() - began < 1
+    # The next connection asks it first.
+    assert primary.servers[0] == ("127.0.0.1", writable.port)
+
+
+def test_where_none_takes_writes_the_reason_is_said(two: tuple[Postgres, Postgres]) -> None:
+    writable, standby = two
+
+    async def connect(*ports: int, password: str = PASSWORD) -> None:
+        await Primary([("127.0.0.1", port) for port in ports]).connect(**{**OPTIONS, "password": password})
+
+    with pytest.raises(asyncpg.exceptions.TargetServerAttributeNotMatched):
+        asyncio.run(connect(standby.port))
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        asyncio.run(connect(standby.port, writable.port, password="wrong"))
+    writable.stop()
+    try:
+        with pytest.raises(OSError, match="Connect call failed"):
+            asyncio.run(connect(writable.port, standby.port))
+    finally:
+        writable.start()
+
+
+def test_a_name_that_nobody_knows_is_passed_by(two: tuple[Postgres, Postgres]) -> None:
+    primary = Primary([("no-such-server.invalid", 5432), ("127.0.0.1", two[0].port)])
+    assert asyncio.run(port_of(primary)) == two[0].port
+
+
+def writes(backend: Backend, path: str) -> bool:
+    return bool(backend.client.post(path, json={"role": "user", "content": "x"}).status_code == 201)
+
+
+def test_writes_follow_the_primary(two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]) -> None:
+    """Both servers hold the same schema; what is written shows which one took it."""
+    one, other = two
+    bench = bench_with(one)
+    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
+    backend = bench.ready(**hosts, DATABASE_BREAKER_OPEN_SECONDS="0.2")
+    path = backend.new_chat()
+    assert writes(backend, path)
+
+    # The other one becomes the primary, with the data of the first.
+    take_writes(other, True)
+    other.sql(f"CREATE DATABASE {bench.database}")
+    copy(one, other, bench.database)
+    take_writes(one, False)
+    eventually(lambda: writes(backend, path), "a write after the change of the primary")
+    assert count(other, bench.database) > count(one, bench.database)
+
+    # And while sessions stay open, as those of a primary that was demoted without a restart.
+    for _ in range(5):
+        assert writes(backend, path)
+    other.sql("ALTER SYSTEM SET default_transaction_read_only = on")
+    other.sql("SELECT pg_reload_conf()")
+    take_writes(one, True)
+    eventually(lambda: writes(backend, path), "a write after the second change")
+
+
+def copy(source: Postgres, target: Postgres, database: str) -> None:
+    dump = subprocess.run(
+        [POSTGRES_BIN / "pg_dump"], env=source.psql_environment(database), check=True, capture_output=True, timeout=60
+    )
+    environment = target.psql_environment(database)
+    subprocess.run(PSQL, input=dump.stdout, env=environment, check=True, capture_output=True, timeout=60)
+
+
+def count(server: Postgres, database: str) -> int:
+    return int(server.sql("SELECT count(*) FROM messages", database))
