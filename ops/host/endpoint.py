@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.context import ContextAPI
@@ -49,13 +50,21 @@ class Endpoint:
     def client(self, *, version: str = "auto", timeout_seconds: float = 60) -> docker.APIClient:
         """A client of the low-level API. Asks the engine for its version, unless one is given."""
         # The stubs of types-docker give whole seconds only; requests takes any number.
-        return docker.APIClient(
+        return _Client(
             base_url=self.url,
             tls=self.tls or False,
             version=version,
             timeout=timeout_seconds,  # type: ignore[arg-type]
             use_ssh_client=self.url.startswith("ssh://"),
         )
+
+
+class _Client(docker.APIClient):
+    """With requests alone, REQUESTS_CA_BUNDLE in the environment would outweigh the engine's own authority."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        found = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return {**found, "verify": self.verify if verify is None else verify}
 
 
 def resolve(environment: Mapping[str, str] = os.environ) -> Endpoint:

@@ -13,7 +13,7 @@ import docker
 import requests
 
 from ops.errors import HostError
-from ops.host import apt, daemon, endpoint
+from ops.host import apt, daemon, endpoint, tls
 from ops.host.endpoint import Endpoint
 
 Progress = Callable[[str, str], None]
@@ -79,6 +79,8 @@ def look(where: Endpoint | None = None) -> Finding:
     where = where or endpoint.resolve()
     if refused := _socket_problem(where):
         return refused
+    if ended := tls.expired(where):
+        return Finding(State.UNREACHABLE, problem=ended)
     try:
         client = where.client(version=MINIMUM_API_VERSION, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
         try:
@@ -91,6 +93,8 @@ def look(where: Endpoint | None = None) -> Finding:
         OSError,
         ValueError,
     ) as error:
+        if distrust := tls.refusal(where, error):
+            return Finding(State.UNREACHABLE, problem=distrust)
         return _unreachable(where, _reason(error))
     version, api_version = str(answer.get("Version", "?")), str(answer.get("ApiVersion", "0"))
     if _numbers(api_version) < _numbers(MINIMUM_API_VERSION):

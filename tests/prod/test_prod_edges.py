@@ -49,7 +49,7 @@ def test_tls_before_1_2_is_refused(edges: Mapping[str, Endpoints], node_name: st
     with pytest.warns(DeprecationWarning, match="TLSv1"):
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     # The server's own refusal: this client would.
-    with pytest.raises(ssl.SSLError, match="(?i)alert.protocol.version"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert.protocol.version"):
         _connect(edges[node_name], port, old)
 
 
