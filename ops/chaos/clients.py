@@ -150,6 +150,8 @@ def _template(
 _ACCOUNTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "CHAOS_REDIS": (names.REDIS_ADMIN_USERNAME, names.REDIS_ADMIN_PASSWORD),
+        # An operator among the sentinels has the same name and password.
+        "CHAOS_SENTINEL": (names.REDIS_ADMIN_USERNAME, names.REDIS_ADMIN_PASSWORD),
         "CHAOS_POSTGRES": (names.POSTGRES_APP_USERNAME, names.POSTGRES_APP_PASSWORD),
     }
 )
@@ -163,6 +165,7 @@ def _environment(target: Target, plan: Plan, slot: int, secrets: Mapping[str, Ma
         "CHAOS_WRITES_PER_SECOND": f"{plan.writes_per_second:g}",
         "CHAOS_REDIS": json.dumps(target.members(names.REDIS)),
         "CHAOS_SENTINELS": json.dumps(target.members(names.SENTINEL)),
+        "CHAOS_SENTINEL_SERVICE": names.REDIS_PRIMARY,
         "CHAOS_POSTGRES": json.dumps(target.members(names.POSTGRES)),
         "CHAOS_DATABASE": names.POSTGRES_DATABASE,
     }
@@ -185,15 +188,9 @@ def _secrets(api: docker.APIClient, target: Target) -> dict[str, dict[str, str]]
 
 
 def _networks(api: docker.APIClient, target: Target) -> list[str]:
-    """The ids of the networks that the stores are on."""
-    stores = {*target.members(names.REDIS), *target.members(names.POSTGRES), *target.members(names.SENTINEL)}
-    wanted = {
-        names.physical(target.instance, network)
-        for spec in target.plan.services
-        if spec.name in stores
-        for network in spec.networks
-    }
-    return [str(item["Id"]) for item in api.networks() if item["Name"] in wanted]
+    """The id of the network that the stores' clients are on."""
+    wanted = names.physical(target.instance, names.DATA)
+    return [str(item["Id"]) for item in api.networks(names=[wanted]) if item["Name"] == wanted]
 
 
 def _wait(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:

@@ -75,6 +75,7 @@ async def open_one(
     """A connection to one server. One of FAILURES."""
     return await asyncpg.connect(
         host=host,
+        port=settings.ports["postgres"],
         database=settings.database,
         user=settings.postgres_account.username,
         password=settings.postgres_account.password,

@@ -19,7 +19,6 @@ from chaos.settings import Settings
 PAUSE_SECONDS = 0.25
 # All are asked at once; who does not answer within this is not seen.
 ANSWER_SECONDS = 0.35
-PATRONI_PORT = 8008
 PATRONI_EVERY = 4
 
 Probe = Callable[[], Awaitable[Any]]
@@ -94,7 +93,7 @@ class Prober:
         client = self._redis.get(host)
         if client is None:
             client = self._redis[host] = Redis(
-                host=host, port=redis_clients.SENTINEL_PORT, single_connection_client=True, **options
+                host=host, port=self._settings.ports["sentinel"], single_connection_client=True, **options
             )
         try:
             answer = await client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self._settings.service)
@@ -123,8 +122,10 @@ class Prober:
         """The members as the first Patroni tells them that answers; none where there is no Patroni."""
         if len(self._settings.postgres) < 2:
             return {}
-        hosts = self._settings.postgres
-        probes: dict[tuple[str, str], Probe] = {("", host): lambda host=host: _cluster(host) for host in hosts.values()}
+        hosts, port = self._settings.postgres, self._settings.ports["patroni"]
+        probes: dict[tuple[str, str], Probe] = {
+            ("", host): lambda host=host: _cluster(host, port) for host in hosts.values()
+        }
         answers = await _all_at_once(probes)
         for answer in answers.values():
             members = answer.get("members", [])
@@ -149,8 +150,8 @@ async def _all_at_once(probes: Mapping[tuple[str, str], Probe]) -> dict[tuple[st
     return {tasks[task]: task.result() for task in done if not task.cancelled() and task.exception() is None}
 
 
-async def _cluster(host: str) -> dict[str, Any]:
-    reader, writer = await asyncio.open_connection(host, PATRONI_PORT)
+async def _cluster(host: str, port: int) -> dict[str, Any]:
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(f"GET /cluster HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
         _, _, body = (await reader.read()).partition(b"\r\n\r\n")

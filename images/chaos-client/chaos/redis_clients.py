@@ -14,8 +14,6 @@ from chaos.settings import Settings
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 SENTINEL_SECONDS = 0.5
-REDIS_PORT = 6379
-SENTINEL_PORT = 26379
 
 
 def options(settings: Settings, *, answer_seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
@@ -43,7 +41,7 @@ def sentinel_options(settings: Settings) -> dict[str, Any]:
 
 def sentinels(settings: Settings) -> Sentinel:
     """All of them."""
-    addresses = [(host, SENTINEL_PORT) for host in settings.sentinels.values()]
+    addresses = [(host, settings.ports["sentinel"]) for host in settings.sentinels.values()]
     return Sentinel(addresses, sentinel_kwargs=sentinel_options(settings))
 
 
@@ -57,4 +55,6 @@ async def primary_host(settings: Settings, known: Sentinel | None) -> str:
 
 def to_server(settings: Settings, host: str, **more: Any) -> Redis:
     """A client of one server, over one connection."""
-    return Redis(host=host, port=REDIS_PORT, single_connection_client=True, **{**options(settings), **more})
+    return Redis(
+        host=host, port=settings.ports["redis"], single_connection_client=True, **{**options(settings), **more}
+    )

@@ -36,7 +36,7 @@ class Follower:
         options = redis_clients.options(settings)
         if known is None:
             self._server = next(iter(settings.redis.values()))
-            self._client = Redis(host=self._server, port=redis_clients.REDIS_PORT, **options)
+            self._client = Redis(host=self._server, port=settings.ports["redis"], **options)
         else:
             self._server = ""
             self._client = known.master_for(settings.service, redis_class=Redis, **options)

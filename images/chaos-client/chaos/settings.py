@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+PORTS = {"redis": 6379, "sentinel": 26379, "postgres": 5432, "patroni": 8008}
+
 
 @dataclasses.dataclass(frozen=True)
 class Account:
@@ -19,7 +21,10 @@ class Account:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """`redis`, `sentinels`, `postgres`: member → host. Without sentinels the only Redis is the primary."""
+    """`redis`, `sentinels`, `postgres`: member → host. Without sentinels the only Redis is the primary.
+
+    `ports` are those of redis, sentinel, postgres and patroni.
+    """
 
     run: str
     slot: int
@@ -28,6 +33,7 @@ class Settings:
     redis: Mapping[str, str]
     sentinels: Mapping[str, str]
     postgres: Mapping[str, str]
+    ports: Mapping[str, int]
     service: str
     database: str
     redis_account: Account
@@ -56,6 +62,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         redis=json.loads(environ["CHAOS_REDIS"]),
         sentinels=json.loads(environ["CHAOS_SENTINELS"]),
         postgres=json.loads(environ["CHAOS_POSTGRES"]),
+        ports={**PORTS, **json.loads(environ.get("CHAOS_PORTS", "{}"))},
         service=environ.get("CHAOS_SENTINEL_SERVICE", ""),
         database=environ["CHAOS_DATABASE"],
         redis_account=account("CHAOS_REDIS"),
