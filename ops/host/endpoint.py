@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 from docker.context import ContextAPI
@@ -46,6 +47,19 @@ class Endpoint:
             found |= {"DOCKER_CERT_PATH": str(Path(self.tls.cert[0]).parent)}
             found |= {"DOCKER_TLS_VERIFY": "1"} if self.tls.verify else {}
         return found
+
+    def at(self, address: str) -> Endpoint | None:
+        """The engine of another machine of the same kind: the same way in, user, port and certificate, to `address`.
+
+        None where this one is a local socket: that leads to no other machine.
+        """
+        parts = urlsplit(self.url)
+        if parts.hostname is None or self.socket is not None:
+            return None
+        host = f"[{address}]" if ":" in address else address
+        user = f"{parts.username}@" if parts.username else ""
+        port = f":{parts.port}" if parts.port else ""
+        return Endpoint(f"{parts.scheme}://{user}{host}{port}", f"a node of the swarm at {parts.hostname}", self.tls)
 
     def client(self, *, version: str = "auto", timeout_seconds: float = 60) -> docker.APIClient:
         """A client of the low-level API. Asks the engine for its version, unless one is given."""
