@@ -12,6 +12,7 @@ sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry or 
 
 from pulumi_policy import PolicyPack  # noqa: E402 - only now can our own be found
 
+from policies.configuration import refuse_unknown_names  # noqa: E402
 from policies.exceptions import ExceptionsError  # noqa: E402
 from policies.pack import Pack  # noqa: E402
 
@@ -22,4 +23,5 @@ try:
     pack = Pack(environment, datetime.datetime.now(datetime.UTC).date())
 except ExceptionsError as error:
     sys.exit(f"error: {error}")
+refuse_unknown_names()
 PolicyPack(name="pidea", policies=pack.policies)

@@ -19,6 +19,8 @@ EVERYWHERE: Final[Mapping[str, Level]] = {
 }
 
 PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    # What may be removed with its data: {"resource": …, "approved_by": …, "until": "2027-01-31"}.
+    "no-data-loss": {STAGING: {"approvals": []}, PROD: {"approvals": []}},
     # The application's replicas share their last-resort cache, a SQLite file.
     "update-order-fits": {STAGING: {"sharing": ["app"]}, PROD: {"sharing": ["app"]}},
     "only-edge-publishes": {STAGING: {"allowed": ["edge"]}, PROD: {"allowed": ["edge"]}},
@@ -30,7 +32,8 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "images-from-allowed-sources": {STAGING: {"sources": ["pidea/"]}, PROD: {"sources": ["pidea/"]}},
     "services-scraped": {
         STAGING: {"exporters": {"redis": "redis-exporter", "postgres": "postgres-exporter"}},
-        PROD: {"exporters": {"redis": "redis-exporter", "postgres": "postgres-exporter"}},
+        # Sentinels have no figures of their own: Redis' exporters and the controller tell what they do.
+        PROD: {"exporters": {"redis": "redis-exporter", "postgres": "postgres-exporter", "sentinel": "redis-exporter"}},
     },
     # The application's last-resort cache fills itself again.
     "volumes-backed-up": {STAGING: {"disposable": ["app-cache"]}, PROD: {"disposable": ["app-cache"]}},

@@ -147,7 +147,7 @@ RULES: Final = (
         title="Nothing that holds data is removed or replaced without an approval",
         severity=Severity.CRITICAL,
         description="A volume that is removed or replaced takes its data with it, and no rollback brings them back.",
-        remediation="Undo it, or approve it in the pack's configuration: resource or urn, approved_by, until (a day).",
+        remediation="Undo it, or approve it in policies/environments.py: resource or urn, approved_by, until (a day).",
         judge_stack=_no_data_loss,
         parameters={
             "approvals": {

@@ -31,6 +31,8 @@ _ABOUT: Final = frozenset(
         *("enabled", "required", "count", "length", "limit", "ttl", "seconds", "minutes", "hours", "days"),
     )
 )
+# etcd's name of a cluster, by which its members know that they do not belong to another one.
+_NO_SECRETS: Final = ("initial_cluster_token",)
 # Where the secret is, not what it is: a file that Swarm mounts, a variable, a template's placeholder.
 _REFERENCE: Final = re.compile(r"/run/secrets/[\w./-]+|\$\w+|\$\{\w+\}|\$\(cat /run/secrets/[\w./-]+\)|\{\{.*\}\}")
 _NO_VALUE: Final = frozenset(("true", "false", "yes", "no", "on", "off", "none", "null"))
@@ -163,12 +165,19 @@ def _says_secret(name: str) -> bool:
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
     if not words or words[-1] in _ABOUT or words[0] in {"max", "min"}:
         return False
-    return _SAYS_SECRET.search("_".join(words)) is not None
+    joined = "_".join(words)
+    return not joined.endswith(_NO_SECRETS) and _SAYS_SECRET.search(joined) is not None
 
 
 def _is_value(text: str) -> bool:
     bare = text.strip().strip("\"'").strip()
     return bool(re.search(r"\w", bare)) and bare.lower() not in _NO_VALUE and not _REFERENCE.fullmatch(bare)
+
+
+def _is_prose(text: str, found: re.Match[str]) -> bool:
+    """Whether it is a colon in a comment's sentence: `# a file without passwords: they are put in later`."""
+    before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+    return ":" in found[0] and re.match(r"[ \t]*(#|;|//)[ \t]*[^\s:=]+[ \t]", before) is not None
 
 
 def _kind(character: str) -> int:
@@ -204,7 +213,7 @@ def _suspicions(name: str, text: str) -> Iterator[tuple[int, str]]:
             yield found.start(), "a URL with a password"
     for pattern in (_ASSIGNMENT, _OPTION):
         for found in pattern.finditer(text):
-            if _says_secret(found["name"]) and _is_value(found["value"]):
+            if _says_secret(found["name"]) and _is_value(found["value"]) and not _is_prose(text, found):
                 yield found.start(), BY_NAME
     for found in _WORD.finditer(text):
         if _looks_random(found[0]):

@@ -597,3 +597,28 @@ def test_a_repair_keeps_what_is_secret_or_unknown() -> None:
     given = unknown_checking_proxy(deserialize_properties(copy.deepcopy(props), True))
     expected = changed(f"{SECRET}.fileMode", 0o400, base=props)
     assert serialize_properties(repaired(given)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "alarms"),
+    [
+        ("# A configuration without passwords: the entrypoint puts them in.\n", False),
+        ("  ; where is the password: nowhere\n", False),
+        ("// no token: it is mounted\n", False),
+        ("# password: hunter2\n", True),
+        ("#password: hunter2\n", True),
+        ("# the old one was password=hunter2\n", True),
+        ("# a: password: hunter2\n", True),
+        ("x: {password: hunter2}\n", True),
+        ("x #password: hunter2\n", True),
+        ("# no secrets here\npassword: hunter2\n", True),
+    ],
+)
+def test_a_sentence_in_a_comment_is_no_assignment(text: str, alarms: bool) -> None:
+    assert bool(in_text(text)) == alarms
+
+
+def test_the_name_of_an_etcd_cluster_is_no_secret() -> None:
+    assert in_text("--initial-cluster-token=pidea-prod") == []
+    assert in_text("ETCD_INITIAL_CLUSTER_TOKEN: pidea-prod") == []
+    assert in_text("--cluster-token=pidea-prod") != []
