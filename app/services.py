@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from app.chats.history import ChatHistory
 from app.chats.store import ChatStore
 from app.events import Event, Listener, fan_out
 from app.experience.rage import RageDetector
-from app.health.probes import Probe, http_get
+from app.health.probes import Probe, one_answers
 from app.health.report import Health
 from app.resilience.breaker import CircuitBreaker
 from app.resilience.bulkhead import Bulkhead
@@ -327,8 +327,9 @@ def _observability_probes(settings: Settings) -> list[Probe]:
     ]
 
 
-def _http_check(url: str | None, path: str) -> Any:
-    return None if url is None else partial(http_get, url + path)
+def _http_check(urls: str | Sequence[str] | None, path: str) -> Any:
+    asked = [urls] if isinstance(urls, str) else urls
+    return partial(one_answers, [url + path for url in asked]) if asked else None
 
 
 async def _close_cache(tiered: TieredCache) -> None:

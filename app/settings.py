@@ -69,6 +69,7 @@ def _origin(origin: str) -> str:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 HttpUrl = Annotated[str, AfterValidator(_plain_http)]
+HttpUrls = Annotated[tuple[HttpUrl, ...], BeforeValidator(_by_comma)]
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Addresses = Annotated[tuple[Annotated[str, AfterValidator(_host_and_port)], ...], BeforeValidator(_by_comma)]
@@ -161,7 +162,8 @@ class Settings(BaseModel):
     telemetry_enabled: bool = True
     otel_exporter_otlp_endpoint: HttpUrl | None = None
     trace_sampling_ratio: float = Field(default=0.1, ge=0, le=1)
-    prometheus_url: HttpUrl | None = None
+    # Several where each is a replica: one that answers is enough.
+    prometheus_url: HttpUrls = ()
     jaeger_health_url: HttpUrl | None = None
     dependency_check_seconds: Positive = 2.0
     observability_check_seconds: Positive = 10.0

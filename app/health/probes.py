@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -55,6 +55,13 @@ class Probe:
             level = logging.INFO if check.status == "up" else logging.WARNING
             log.log(level, "%s is %s%s", self.name, check.status, f": {check.detail}" if check.detail else "")
         self.last = check
+
+
+async def one_answers(urls: Sequence[str]) -> None:
+    """Raise what the first of them raised, unless `http_get` succeeds on at least one; all are asked at once."""
+    outcomes = await asyncio.gather(*(http_get(url) for url in urls), return_exceptions=True)
+    if all(outcomes) and isinstance(failure := outcomes[0], BaseException):
+        raise failure
 
 
 async def http_get(url: str) -> None:

@@ -8,6 +8,7 @@ import math
 from types import MappingProxyType
 
 from infra import names
+from infra.plan import jaeger
 from infra.plan.redis_members import sentinels
 from infra.plan.shared import http_check, replace_beside, user
 from infra.plan.targets import members
@@ -51,9 +52,12 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         **_redis(settings),
         "REDIS_USERNAME": names.REDIS_APP_USERNAME,
         "REDIS_PASSWORD_FILE": names.secret_path(names.REDIS_APP_PASSWORD),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host(names.JAEGER)}:{names.JAEGER_OTLP_HTTP_PORT}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host(jaeger.traces_to(settings))}:{names.JAEGER_OTLP_HTTP_PORT}",
         "TRACE_SAMPLING_RATIO": str(settings.tracing.sampling_ratio),
-        "PROMETHEUS_URL": f"http://{host(names.PROMETHEUS)}:{names.PROMETHEUS_PORT}/prometheus",
+        "PROMETHEUS_URL": ",".join(
+            f"http://{host(name)}:{names.PROMETHEUS_PORT}/prometheus"
+            for name in members(names.PROMETHEUS, settings.prometheus.replicas)
+        ),
         "JAEGER_HEALTH_URL": f"http://{host(names.JAEGER)}:{names.JAEGER_HEALTH_PORT}/status",
     }
     env |= {

@@ -20,12 +20,12 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         configs=(
             *prometheus.configs(settings),
             alertmanager.config(),
-            jaeger.config(settings),
+            *jaeger.configs(settings),
         ),
         services=(
             *prometheus.services(settings),
             *alertmanager.services(settings),
-            jaeger.service(settings),
+            *jaeger.services(settings),
             node_exporter.service(settings),
         ),
     )

@@ -24,7 +24,7 @@ RULES = Path(__file__).resolve().parent.parent / "rules"
 
 def configs(settings: StackSettings) -> tuple[ConfigSpec, ...]:
     """Each replica's configuration, and the rules that they share."""
-    return (*(_config(settings, name) for name in _members(settings)), *_rules(settings))
+    return (*(_config(settings, name) for name in _members(settings)), *_rules(settings), *_expected(settings))
 
 
 def services(settings: StackSettings) -> tuple[ServiceSpec, ...]:
@@ -46,6 +46,13 @@ def _rules(settings: StackSettings) -> tuple[ConfigSpec, ...]:
     return tuple(config_from_text(f"rules-{path.stem}", path.read_text()) for path in files)
 
 
+def _expected(settings: StackSettings) -> tuple[ConfigSpec, ...]:
+    # One node has nothing to lose a part of.
+    if settings.nodes == 1:
+        return ()
+    return (config_from_template("expected-tasks", "expected-tasks.yml.j2", targets=targets(settings)),)
+
+
 def _rule_path(rule: ConfigSpec) -> str:
     return f"/etc/pidea/{rule.name}.yml"
 
@@ -61,7 +68,7 @@ def _config(settings: StackSettings, member: str) -> ConfigSpec:
         environment=settings.environment,
         instance=settings.instance,
         replica=member if settings.prometheus.replicas > 1 else None,
-        rule_files=[_rule_path(rule) for rule in _rules(settings)],
+        rule_files=[_rule_path(rule) for rule in (*_rules(settings), *_expected(settings))],
         alertmanager_names=dns_names(members(names.ALERTMANAGER, settings.alertmanager.replicas)),
         alertmanager_port=names.ALERTMANAGER_PORT,
         targets=[(target.job, dns_names(target.services), target.port, target.path) for target in targets(settings)],
@@ -88,7 +95,10 @@ def _service(settings: StackSettings, name: str, placement: PlacementSpec) -> Se
         networks=(names.TELEMETRY,),
         configs=(
             ConfigMount(config=f"{name}-yml", target="/etc/pidea/prometheus.yml"),
-            *(ConfigMount(config=rule.name, target=_rule_path(rule)) for rule in _rules(settings)),
+            *(
+                ConfigMount(config=rule.name, target=_rule_path(rule))
+                for rule in (*_rules(settings), *_expected(settings))
+            ),
         ),
         volumes=(VolumeMount(volume=names.PROMETHEUS_DATA, target="/data"),),
         resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=1024 * MIB, memory_reservation_bytes=256 * MIB),

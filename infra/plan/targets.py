@@ -10,12 +10,21 @@ from infra.settings import StackSettings
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Services that are scraped alike; `job` is what alerts and dashboards know them by."""
+    """Services that are scraped alike; `job` is what alerts and dashboards know them by.
+
+    `replicas` is how many tasks each of the services has.
+    """
 
     job: str
     services: tuple[str, ...]
     port: int
     path: str = "/metrics"
+    replicas: int = 1
+
+    @property
+    def tasks(self) -> int:
+        """How many answers there shall be."""
+        return len(self.services) * self.replicas
 
 
 def members(service: str, count: int) -> tuple[str, ...]:
@@ -28,15 +37,22 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
     prometheus = members(names.PROMETHEUS, settings.prometheus.replicas)
     alertmanager = members(names.ALERTMANAGER, settings.alertmanager.replicas)
     return (
-        Target(names.APP, (names.APP,), names.APP_PORT),
-        Target(names.EDGE, (names.EDGE,), names.EDGE_METRICS_PORT),
+        Target(names.APP, (names.APP,), names.APP_PORT, replicas=settings.app.replicas),
+        Target(names.EDGE, (names.EDGE,), names.EDGE_METRICS_PORT, replicas=settings.nodes),
         Target(names.REDIS, members(names.REDIS_EXPORTER, settings.redis.replicas + 1), names.REDIS_EXPORTER_PORT),
         *_postgres(settings),
-        Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT),
+        Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT, replicas=settings.nodes),
         Target(names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/metrics"),
         Target(names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/metrics"),
         Target(names.JAEGER, (names.JAEGER,), names.JAEGER_METRICS_PORT),
+        *_collector(settings),
     )
+
+
+def _collector(settings: StackSettings) -> tuple[Target, ...]:
+    if settings.nodes == 1:
+        return ()
+    return (Target(names.COLLECTOR, (names.COLLECTOR,), names.JAEGER_METRICS_PORT, replicas=settings.nodes),)
 
 
 def _postgres(settings: StackSettings) -> tuple[Target, ...]:

@@ -21,6 +21,7 @@ from app.events import (
     RequestStarted,
 )
 from app.telemetry.metrics import Metrics
+from infra.plan import prometheus
 from infra.plan.targets import targets
 from infra.settings import StackSettings
 from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, load, rules
@@ -151,9 +152,20 @@ def test_the_applications_metrics_are_its_own() -> None:
 
 
 def test_every_job_that_alerts_pick_is_scraped_and_every_scraped_job_is_missed() -> None:
-    scraped = {target.job for stack in STACKS for target in targets(StackSettings.from_config(read_config(stack)))}
+    each = [{target.job for target in targets(StackSettings.from_config(read_config(stack)))} for stack in STACKS]
     picked = {job for rule in rules() for job in re.findall(r'job="(\w+)"', rule.expression)}
-    assert picked <= scraped
+    assert picked <= set.union(*each)
     missed = {job for alert in alerts() for job in re.findall(r'absent\(up\{job="(\w+)"', alert.expression)}
-    # Prometheus cannot miss itself.
-    assert missed == scraped - {"prometheus"}
+    # Prometheus cannot miss itself. What only stacks on several nodes have is counted against their settings.
+    assert missed == set.intersection(*each) - {"prometheus"}
+
+
+def test_what_a_stack_on_several_nodes_shall_have_is_told_to_prometheus() -> None:
+    for stack in STACKS:
+        settings = StackSettings.from_config(read_config(stack))
+        rules = [config for config in prometheus.configs(settings) if config.name == "expected-tasks"]
+        assert len(rules) == (settings.nodes > 1)
+        for config in rules:
+            (group,) = yaml.safe_load(config.content)["groups"]
+            told = {rule["labels"]["job"]: rule["expr"] for rule in group["rules"]}
+            assert told == {target.job: f"vector({target.tasks})" for target in targets(settings)}
