@@ -30,6 +30,7 @@ class Prober:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._redis: dict[str, Redis] = {}
+        self._sentinels: dict[str, Redis] = {}
         self._postgres: dict[str, asyncpg.Connection] = {}
         self._patroni: dict[str, Any] = {}
 
@@ -90,15 +91,15 @@ class Prober:
             "socket_timeout": ANSWER_SECONDS,
             "socket_connect_timeout": ANSWER_SECONDS,
         }
-        client = self._redis.get(host)
+        client = self._sentinels.get(host)
         if client is None:
-            client = self._redis[host] = Redis(
+            client = self._sentinels[host] = Redis(
                 host=host, port=self._settings.ports["sentinel"], single_connection_client=True, **options
             )
         try:
             answer = await client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self._settings.service)
         except BaseException:
-            self._redis.pop(host, None)
+            self._sentinels.pop(host, None)
             with contextlib.suppress(*redis_writers.FAILURES):
                 await client.aclose()
             raise
