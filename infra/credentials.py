@@ -31,13 +31,14 @@ user {exporter} on #{exporter_sha256} -@all +ping +info +client|list +client|set
 +latency|histogram +slowlog|len +slowlog|get +memory|usage +dbsize +select
 user {admin} on #{admin_sha256} ~* &* +@all
 """
-# In a cluster replicas log in to their primary, and sentinels to every server.
+# In a cluster replicas log in to their primary, sentinels and the controller to every server.
 _REDIS_CLUSTER_ACL = (
     _REDIS_ACL
     + """\
 user {replication} on #{replication_sha256} resetchannels -@all +psync +replconf +ping
 user {sentinel} on #{sentinel_sha256} resetchannels &__sentinel__:hello -@all +ping +info +role +subscribe +publish \
 +multi +exec +slaveof +config|rewrite +client|setname +client|kill
+user {controller} on #{controller_sha256} resetchannels -@all +ping +info +replicaof +client|kill
 """
 ).replace("+dbsize +select", "+dbsize +select +role")
 # Of the sentinels. The application asks them where the primary is; they ask one another for a vote.
@@ -50,6 +51,8 @@ user {exporter} on #{exporter_sha256} resetchannels -@all +ping +info +client|se
 +sentinel|sentinels +sentinel|ckquorum
 user {sentinel} on #{sentinel_sha256} resetchannels &__sentinel__:hello -@all +ping +info +client|setname +publish \
 +subscribe +sentinel|is-master-down-by-addr +sentinel|debug
+user {controller} on #{controller_sha256} resetchannels -@all +ping +sentinel|master +sentinel|replicas \
++sentinel|reset +sentinel|remove +sentinel|monitor +sentinel|set
 user {admin} on #{admin_sha256} ~* &* +@all
 """
 # Servers and sentinels that one exporter can log in to, with and beyond those that there are.
@@ -215,7 +218,12 @@ def redis_acl(app_password: str, exporter_password: str, admin_password: str) ->
 
 
 def redis_cluster_acl(
-    app_password: str, exporter_password: str, admin_password: str, replication_password: str, sentinel_password: str
+    app_password: str,
+    exporter_password: str,
+    admin_password: str,
+    replication_password: str,
+    sentinel_password: str,
+    controller_password: str,
 ) -> str:
     """The ACL file of the servers of a cluster."""
     return _REDIS_CLUSTER_ACL.format(
@@ -224,25 +232,31 @@ def redis_cluster_acl(
         admin=names.REDIS_ADMIN_USERNAME,
         replication=names.REDIS_REPLICATION_USERNAME,
         sentinel=names.REDIS_SENTINEL_USERNAME,
+        controller=names.REDIS_CONTROLLER_USERNAME,
         app_sha256=_sha256(app_password),
         exporter_sha256=_sha256(exporter_password),
         admin_sha256=_sha256(admin_password),
         replication_sha256=_sha256(replication_password),
         sentinel_sha256=_sha256(sentinel_password),
+        controller_sha256=_sha256(controller_password),
     )
 
 
-def sentinel_acl(app_password: str, exporter_password: str, admin_password: str, sentinel_password: str) -> str:
+def sentinel_acl(
+    app_password: str, exporter_password: str, admin_password: str, sentinel_password: str, controller_password: str
+) -> str:
     """The ACL file of the sentinels."""
     return _SENTINEL_ACL.format(
         app=names.REDIS_APP_USERNAME,
         exporter=names.REDIS_EXPORTER_USERNAME,
         admin=names.REDIS_ADMIN_USERNAME,
         sentinel=names.REDIS_SENTINEL_USERNAME,
+        controller=names.REDIS_CONTROLLER_USERNAME,
         app_sha256=_sha256(app_password),
         exporter_sha256=_sha256(exporter_password),
         admin_sha256=_sha256(admin_password),
         sentinel_sha256=_sha256(sentinel_password),
+        controller_sha256=_sha256(controller_password),
     )
 
 

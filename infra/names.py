@@ -18,6 +18,7 @@ POSTGRES_EXPORTER: Final = "postgres-exporter"
 NODE_EXPORTER: Final = "node-exporter"
 SENTINEL: Final = "sentinel"
 ETCD: Final = "etcd"
+CONTROLLER: Final = "controller"
 
 # The node label with a node's number; what keeps data is bound to one.
 SLOT_LABEL: Final = "dev.pidea.slot"
@@ -50,6 +51,7 @@ REDIS_EXPORTER_PASSWORD: Final = "redis-exporter-password"  # noqa: S105
 REDIS_ADMIN_PASSWORD: Final = "redis-admin-password"  # noqa: S105
 REDIS_REPLICATION_PASSWORD: Final = "redis-replication-password"  # noqa: S105
 REDIS_SENTINEL_PASSWORD: Final = "redis-sentinel-password"  # noqa: S105
+REDIS_CONTROLLER_PASSWORD: Final = "redis-controller-password"  # noqa: S105
 POSTGRES_SUPERUSER_PASSWORD: Final = "postgres-superuser-password"  # noqa: S105
 POSTGRES_APP_PASSWORD: Final = "postgres-app-password"  # noqa: S105
 POSTGRES_EXPORTER_PASSWORD: Final = "postgres-exporter-password"  # noqa: S105
@@ -77,6 +79,7 @@ REDIS_EXPORTER_USERNAME: Final = "exporter"
 REDIS_ADMIN_USERNAME: Final = "admin"
 REDIS_REPLICATION_USERNAME: Final = "replication"
 REDIS_SENTINEL_USERNAME: Final = "sentinel"
+REDIS_CONTROLLER_USERNAME: Final = "controller"
 # What the sentinels call the primary, whichever server it is.
 REDIS_PRIMARY: Final = "pidea"
 POSTGRES_DATABASE: Final = "pidea"
@@ -108,6 +111,7 @@ JAEGER_METRICS_PORT: Final = 8888
 REDIS_EXPORTER_PORT: Final = 9121
 POSTGRES_EXPORTER_PORT: Final = 9187
 NODE_EXPORTER_PORT: Final = 9100
+CONTROLLER_PORT: Final = 9200
 
 # User (and group) ids inside the containers; the Dockerfiles create the same.
 APP_UID: Final = 10001
@@ -119,6 +123,7 @@ ALERTMANAGER_UID: Final = 10006
 JAEGER_UID: Final = 10007
 EXPORTER_UID: Final = 10008
 ETCD_UID: Final = 10009
+CONTROLLER_UID: Final = 10010
 
 SECRETS_FOLDER: Final = "/run/secrets"
 

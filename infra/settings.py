@@ -163,6 +163,13 @@ class AlertmanagerSettings(_Section):
     replicas: Annotated[int, pydantic.Field(ge=1, le=5)] = 1
 
 
+class ControllerSettings(_Section):
+    """What looks after a Redis cluster with replicas: `dry-run` only says what it would repair."""
+
+    mode: Literal["repair", "dry-run"] = "repair"
+    interval_seconds: Annotated[int, pydantic.Field(ge=1, le=60)] = 3
+
+
 class TracingSettings(_Section):
     """Traces: the share of requests that start one, and how long Jaeger keeps them."""
 
@@ -195,6 +202,7 @@ class StackSettings(_Section):
     prometheus: PrometheusSettings = PrometheusSettings()
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     tracing: TracingSettings = TracingSettings()
+    controller: ControllerSettings = ControllerSettings()
 
     @pydantic.field_validator("images")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.plan import app, edge, images, networks, observability, postgres, redis
+from infra.plan import app, controller, edge, images, networks, observability, postgres, redis
 from infra.plan.check import check
 from infra.settings import StackSettings
 from infra.spec import DeploymentPlan
@@ -12,6 +12,7 @@ def build_plan(settings: StackSettings) -> DeploymentPlan:
     """The whole stack as data. Raises PlanError where its parts contradict each other."""
     subsystems = (
         redis.plan(settings),
+        *((controller.plan(settings),) if settings.redis.replicas else ()),
         postgres.plan(settings),
         app.plan(settings),
         edge.plan(settings),

@@ -21,12 +21,12 @@ _IGNORED_FOLDERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"
 POSTGRES_MAJOR = "15"
 _MAJORS = {names.POSTGRES: {"POSTGRES_MAJOR": POSTGRES_MAJOR}, names.REDIS: {"REDIS_MAJOR": "7"}}
 
-# What makes a cluster of PostgreSQL, and the images that these start from. Their entrypoints are a part of how the
-# cluster works, so nobody else's images can take their place.
-_OURS_ALONE = {names.ETCD: names.BASE_IMAGE, names.PATRONI: names.POSTGRES}
+# What makes a cluster of PostgreSQL or looks after one of Redis, and the images that these start from. What is in them
+# is a part of how the cluster works, so nobody else's images can take their place.
+_OURS_ALONE = {names.ETCD: names.BASE_IMAGE, names.PATRONI: names.POSTGRES, names.CONTROLLER: names.BASE_IMAGE}
 
-# The application's image is built from its Dockerfile and the application itself, side by side.
-_SOURCES = {names.APP: ("images/app", "app")}
+# These images are built from their Dockerfile and the program itself, side by side.
+_SOURCES = {names.APP: ("images/app", "app"), names.CONTROLLER: ("images/controller", "ops/controller")}
 
 
 def plan(settings: StackSettings, used: Collection[str]) -> tuple[ImageSpec, ...]:

@@ -41,7 +41,11 @@ def _members(settings: StackSettings) -> tuple[str, ...]:
 
 def _rules(settings: StackSettings) -> tuple[ConfigSpec, ...]:
     # A rule about what the stack does not have would say that it is missing.
-    only_where = {"cluster.yml": settings.nodes > 1, "certificate.yml": settings.edge.tls}
+    only_where = {
+        "cluster.yml": settings.nodes > 1,
+        "certificate.yml": settings.edge.tls,
+        "controller.yml": settings.redis.replicas > 0,
+    }
     files = [path for path in sorted(RULES.glob("*.yml")) if only_where.get(path.name, True)]
     return tuple(config_from_text(f"rules-{path.stem}", path.read_text()) for path in files)
 

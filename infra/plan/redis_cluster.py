@@ -35,27 +35,30 @@ _START_PERIOD_SECONDS = 30
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
-    """Servers, sentinels, an exporter for each node, and the five users' passwords."""
-    app, exporter_, admin, replication, sentinel_ = (
+    """Servers, sentinels, an exporter for each node, and the six users' passwords."""
+    app, exporter_, admin, replication, sentinel_, controller = (
         names.REDIS_APP_PASSWORD,
         names.REDIS_EXPORTER_PASSWORD,
         names.REDIS_ADMIN_PASSWORD,
         names.REDIS_REPLICATION_PASSWORD,
         names.REDIS_SENTINEL_PASSWORD,
+        names.REDIS_CONTROLLER_PASSWORD,
     )
     members = servers(settings)
     return SubsystemSpec(
         name=names.REDIS,
         volumes=(VolumeSpec(name=names.REDIS_DATA), VolumeSpec(name=names.SENTINEL_DATA)),
         secrets=(
-            *(SecretRef(name=name) for name in (app, exporter_, admin, replication, sentinel_)),
+            *(SecretRef(name=name) for name in (app, exporter_, admin, replication, sentinel_, controller)),
             SecretRef(
                 name=names.REDIS_ACL,
                 form=SecretForm.REDIS_CLUSTER_ACL,
-                sources=(app, exporter_, admin, replication, sentinel_),
+                sources=(app, exporter_, admin, replication, sentinel_, controller),
             ),
             SecretRef(
-                name=names.SENTINEL_ACL, form=SecretForm.SENTINEL_ACL, sources=(app, exporter_, admin, sentinel_)
+                name=names.SENTINEL_ACL,
+                form=SecretForm.SENTINEL_ACL,
+                sources=(app, exporter_, admin, sentinel_, controller),
             ),
             SecretRef(
                 name=names.REDIS_EXPORTER_PASSWORDS,

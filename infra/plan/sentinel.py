@@ -14,9 +14,9 @@ from infra.spec import MIB, ConfigMount, ConfigSpec, HealthcheckSpec, ResourceSp
 _CONFIG = "sentinel-conf"
 # A server that has not answered for so long is down. Shorter, and a machine that is short of processors loses its
 # primary; the failover itself takes about a second and a half more.
-_DOWN_AFTER_MILLISECONDS = 1500
+DOWN_AFTER_MILLISECONDS = 1500
 # Twice this after a failed attempt comes the next one.
-_FAILOVER_TIMEOUT_MILLISECONDS = 5000
+FAILOVER_TIMEOUT_MILLISECONDS = 5000
 # Redis' own are made for slow failovers: after a vote without a winner 10 s pass, a link that broke rests for 15 s, and
 # a sentinel whose clock jumped or that stood still keeps out of everything for 30 s.
 _PERIODS = (
@@ -33,8 +33,8 @@ def config(settings: StackSettings) -> ConfigSpec:
         port=names.SENTINEL_PORT,
         acl_file=names.secret_path(names.SENTINEL_ACL),
         primary=names.REDIS_PRIMARY,
-        down_after_milliseconds=_DOWN_AFTER_MILLISECONDS,
-        failover_timeout_milliseconds=_FAILOVER_TIMEOUT_MILLISECONDS,
+        down_after_milliseconds=DOWN_AFTER_MILLISECONDS,
+        failover_timeout_milliseconds=FAILOVER_TIMEOUT_MILLISECONDS,
         parallel_syncs=settings.redis.replicas,
     )
 

@@ -40,6 +40,7 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         Target(names.APP, (names.APP,), names.APP_PORT, replicas=settings.app.replicas),
         Target(names.EDGE, (names.EDGE,), names.EDGE_METRICS_PORT, replicas=settings.nodes),
         Target(names.REDIS, members(names.REDIS_EXPORTER, settings.redis.replicas + 1), names.REDIS_EXPORTER_PORT),
+        *_controller(settings),
         *_postgres(settings),
         Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT, replicas=settings.nodes),
         Target(names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/metrics"),
@@ -47,6 +48,12 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         Target(names.JAEGER, (names.JAEGER,), names.JAEGER_METRICS_PORT),
         *_collector(settings),
     )
+
+
+def _controller(settings: StackSettings) -> tuple[Target, ...]:
+    if not settings.redis.replicas:
+        return ()
+    return (Target(names.CONTROLLER, (names.CONTROLLER,), names.CONTROLLER_PORT),)
 
 
 def _collector(settings: StackSettings) -> tuple[Target, ...]:

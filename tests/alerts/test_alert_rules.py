@@ -24,6 +24,8 @@ from app.telemetry.metrics import Metrics
 from infra.plan import prometheus
 from infra.plan.targets import targets
 from infra.settings import StackSettings
+from ops.controller.metrics import Metrics as ControllerMetrics
+from ops.controller.observation import Observation
 from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, load, rules
 from tests.unit.infra.conftest import STACKS, read_config
 
@@ -144,10 +146,26 @@ def application_metrics() -> dict[str, set[str]]:
 
 def test_the_applications_metrics_are_its_own() -> None:
     exported = application_metrics()
-    used = {name: labels for rule in rules() for name, labels in rule.metrics.items() if name.startswith("pidea_")}
+    used = {
+        name: labels
+        for rule in rules()
+        for name, labels in rule.metrics.items()
+        if name.startswith("pidea_") and not name.startswith("pidea_controller_")
+    }
     assert len(used) >= 4
     for name, labels in used.items():
         assert name in exported, f"{name} is not exported by app/telemetry/metrics.py"
+        assert labels <= exported[name] | {"job", "instance"}, f"{name} has no label {labels - exported[name]}"
+
+
+def test_the_controllers_metrics_are_its_own() -> None:
+    metrics = ControllerMetrics("repair")
+    metrics.looked(Observation(servers=(), sentinels=()), (), 0.0)
+    exported = {s.name: set(s.labels) for family in metrics.registry.collect() for s in family.samples}
+    found = [pair for rule in rules() for pair in rule.metrics.items() if pair[0].startswith("pidea_controller_")]
+    assert len(found) >= 4
+    for name, labels in found:
+        assert name in exported, f"{name} is not exported by ops/controller/metrics.py"
         assert labels <= exported[name] | {"job", "instance"}, f"{name} has no label {labels - exported[name]}"
 
 
