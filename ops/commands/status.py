@@ -23,14 +23,14 @@ def status(
     from rich.table import Table
 
     from ops import console
-    from ops.stack import health, instances, settings, swarm, target
+    from ops.stack import engines, health, instances, settings, swarm, target
     from ops.stack.reference import resolve
 
     wanted = resolve(stack, instance, lab=lab)
     instances.require(wanted)
     plan = settings.plan_of(wanted)
-    with swarm.client(where=target.endpoint_of(wanted)) as api:
-        found = health.of(api, swarm.services(api, plan.instance))
+    with swarm.client(where=target.endpoint_of(wanted)) as api, engines.of(wanted, api) as engine_of:
+        found = health.of(engine_of, swarm.services(api, plan.instance))
     missing = len(plan.services) - len(found)
     is_well = bool(found) and missing <= 0 and all(service.is_well for service in found)
     memory_bytes = sum(service.memory_bytes for service in found)

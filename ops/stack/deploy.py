@@ -13,6 +13,7 @@ from ops import console
 from ops.errors import DeployError
 from ops.stack import (
     certificates,
+    engines,
     failure,
     heal,
     instances,
@@ -118,7 +119,7 @@ def _up(pulumi: Pulumi, plan: DeploymentPlan, state: State, *, refresh: bool) ->
 
 
 def _verify(stack: Stack, outputs: Mapping[str, Any], plan: DeploymentPlan, log: EventLog) -> None:
-    wrong = verify.problems(outputs.get(keys.SERVICES, {}), plan.instance, target.endpoint_of(stack))
+    wrong = verify.problems(outputs.get(keys.SERVICES, {}), plan.instance, target.endpoint_of(stack), stack=stack)
     if wrong:
         why = "".join(f"\n{explanation.text}" for explanation in _troubled(stack, plan, log))
         raise DeployError("What runs is not what was asked for:\n" + "\n".join(wrong) + why)
@@ -137,9 +138,9 @@ def _explain(stack: Stack, plan: DeploymentPlan, log: EventLog, errors: str) -> 
 def _troubled(stack: Stack, plan: DeploymentPlan, log: EventLog) -> list[failure.Explanation]:
     """The services that this run failed on, and those that are not complete, each explained."""
     failed = {physical(plan.instance, change.name.removeprefix("service-")) for change in log.changes if change.failed}
-    with swarm.client(where=target.endpoint_of(stack)) as api:
+    with swarm.client(where=target.endpoint_of(stack)) as api, engines.of(stack, api) as engine_of:
         return [
-            failure.explain(api, service)
+            failure.explain(engine_of, service)
             for name, service in swarm.services(api, plan.instance).items()
             if name in failed or failure.is_in_trouble(service)
         ]

@@ -7,6 +7,7 @@ import dataclasses
 import docker
 
 from ops.stack import swarm
+from ops.stack.engines import EngineOf
 from ops.stack.verify import short
 
 _LOG_LINES = 10
@@ -32,7 +33,7 @@ class Explanation:
         return "\n".join([*lines, f"  {self.serving}"])
 
 
-def explain(api: docker.APIClient, service: swarm.Service) -> Explanation:
+def explain(engine_of: EngineOf, service: swarm.Service) -> Explanation:
     """Looks at the service's newest failed task."""
     failed = sorted(
         (task for task in service.tasks if task.state in _FAILED or (task.state == "shutdown" and task.error)),
@@ -44,7 +45,7 @@ def explain(api: docker.APIClient, service: swarm.Service) -> Explanation:
     return Explanation(
         service=service.name,
         reason=reason,
-        log=_last_lines(api, newest) if newest else (),
+        log=_last_lines(engine_of(newest), newest) if newest else (),
         serving=_serving(service),
     )
 
@@ -62,7 +63,9 @@ def _serving(service: swarm.Service) -> str:
     return f"{len(service.running)} of {service.wanted} tasks serve{rolled_back}, image {images}."
 
 
-def _last_lines(api: docker.APIClient, task: swarm.Task) -> tuple[str, ...]:
+def _last_lines(api: docker.APIClient | None, task: swarm.Task) -> tuple[str, ...]:
+    if api is None:
+        return ()
     try:
         if not task.container_id:
             return _health_output(api, task)

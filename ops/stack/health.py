@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import docker
+import requests
 
 from ops.stack import swarm
+from ops.stack.engines import EngineOf
 from ops.stack.verify import short
 
 _PARALLEL = 16
@@ -18,7 +20,7 @@ _PARALLEL = 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServiceHealth:
-    """One service. `memory_bytes` sums its containers on this machine; `up_since` is its newest task's start."""
+    """One service. `memory_bytes` sums the containers that can be asked; `up_since` is its newest task's start."""
 
     name: str
     running: int
@@ -42,11 +44,12 @@ class _Container:
     started_at: str
 
 
-def of(api: docker.APIClient, services: Mapping[str, swarm.Service]) -> list[ServiceHealth]:
+def of(engine_of: EngineOf, services: Mapping[str, swarm.Service]) -> list[ServiceHealth]:
     """The health of `services`, in the order of their names. Asks for all containers at the same time."""
-    ids = [task.container_id for service in services.values() for task in service.running if task.container_id]
+    tasks = [task for service in services.values() for task in service.running if task.container_id]
     with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
-        containers = dict(zip(ids, pool.map(lambda id_: _container(api, id_), ids), strict=True))
+        found = pool.map(lambda task: _container(engine_of(task), task.container_id), tasks)
+        containers = dict(zip((task.container_id for task in tasks), found, strict=True))
     return [_health(service, containers) for _, service in sorted(services.items())]
 
 
@@ -64,12 +67,14 @@ def uptime(since: str, now: datetime.datetime | None = None) -> str:
     return f"{minutes} min" if minutes else f"{seconds} s"
 
 
-def _container(api: docker.APIClient, container_id: str) -> _Container | None:
+def _container(api: docker.APIClient | None, container_id: str) -> _Container | None:
+    if api is None:
+        return None
     try:
         state = api.inspect_container(container_id)["State"]
         memory = api.stats(container_id, stream=False, one_shot=True).get("memory_stats") or {}
-    except docker.errors.APIError:
-        return None  # ended just now, or on another machine
+    except (docker.errors.APIError, requests.exceptions.RequestException):
+        return None  # ended just now, or on a machine that we cannot ask
     # As `docker stats` counts: the page cache that can be dropped is not in use.
     used = memory.get("usage", 0) - memory.get("stats", {}).get(
         "inactive_file", memory.get("stats", {}).get("total_inactive_file", 0)

@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task of a service. `error` is Swarm's reason, empty where there is none; `container_id` likewise."""
+    """A task of a service. `error` is Swarm's reason, empty where there is none; `container_id`, `node_id` likewise."""
 
     id: str
     slot: int
@@ -30,6 +30,7 @@ class Task:
     container_id: str
     error: str
     created_at: str
+    node_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,4 +127,5 @@ def _task(item: dict[str, Any]) -> Task:
         container_id=(status.get("ContainerStatus") or {}).get("ContainerID", ""),
         error=status.get("Err", ""),
         created_at=item.get("CreatedAt", ""),
+        node_id=item.get("NodeID", ""),
     )

@@ -7,26 +7,38 @@ from collections.abc import Mapping
 from typing import Any
 
 import docker
+import requests
 
 from ops.host.endpoint import Endpoint
-from ops.stack import swarm
+from ops.stack import engines, swarm
+from ops.stack.engines import EngineOf
+from ops.stack.reference import Stack
 
 _SETTLE_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
 
-def problems(expected: Mapping[str, Mapping[str, Any]], instance: str, where: Endpoint | None = None) -> list[str]:
+def problems(
+    expected: Mapping[str, Mapping[str, Any]],
+    instance: str,
+    where: Endpoint | None = None,
+    *,
+    stack: Stack | None = None,
+) -> list[str]:
     """One line for each service that is not as asked; waits up to a minute for tasks that are still starting.
 
     `expected` is the stack's output `services`: logical name → name in Docker, image reference, replicas.
     `where` is the swarm's manager, None for the engine that the docker command line would use.
+    `stack` says where its nodes' engines are; without it only what the manager's own engine runs is looked into.
     """
     deadline = time.monotonic() + _SETTLE_SECONDS
-    with swarm.client(where=where) as api:
+    with swarm.client(where=where) as api, engines.of(stack, api) as engine_of:
         while True:
             running = swarm.services(api, instance)
             found = [
-                line for logical, wanted in expected.items() for line in _differences(api, running, logical, wanted)
+                line
+                for logical, wanted in expected.items()
+                for line in _differences(engine_of, running, logical, wanted)
             ]
             if not found or time.monotonic() > deadline:
                 return found
@@ -34,7 +46,7 @@ def problems(expected: Mapping[str, Mapping[str, Any]], instance: str, where: En
 
 
 def _differences(
-    api: docker.APIClient, running: Mapping[str, swarm.Service], logical: str, wanted: Mapping[str, Any]
+    engine_of: EngineOf, running: Mapping[str, swarm.Service], logical: str, wanted: Mapping[str, Any]
 ) -> list[str]:
     service = running.get(wanted["name"])
     if service is None:
@@ -42,7 +54,7 @@ def _differences(
     lines = [
         f"{logical}: a task runs {short(task.image)}, asked for was {short(wanted['image'])}"
         for task in service.running
-        if task.image != wanted["image"] or not _is_container_of(api, task, wanted["image"])
+        if task.image != wanted["image"] or not _is_container_of(engine_of(task), task, wanted["image"])
     ]
     replicas = wanted["replicas"]
     if replicas is not None and service.wanted != int(replicas):
@@ -52,12 +64,14 @@ def _differences(
     return lines
 
 
-def _is_container_of(api: docker.APIClient, task: swarm.Task, reference: str) -> bool:
-    """True where the task's container was made from that very image, or is not on this machine."""
+def _is_container_of(api: docker.APIClient | None, task: swarm.Task, reference: str) -> bool:
+    """True where the task's container was made from that very image, or is on a machine that cannot be asked."""
+    if api is None:
+        return True
     try:
         image_id = api.inspect_container(task.container_id)["Image"]
         image = api.inspect_image(image_id)  # type: ignore[no-untyped-call]
-    except docker.errors.NotFound:
+    except (docker.errors.NotFound, requests.exceptions.RequestException):
         return True
     digests = {digest.partition("@")[2] for digest in image.get("RepoDigests") or []}
     return reference == image_id or reference.partition("@")[2] in digests
