@@ -67,11 +67,17 @@ def _scraped(stack: Stack) -> dict[str, set[str]]:
     return jobs
 
 
+def _cluster(name: str) -> str:
+    """What a member belongs to: `redis-2` to `redis`."""
+    return re.sub(r"-\d+$", "", name)
+
+
 def _services_scraped(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     scraped = set().union(*_scraped(stack).values())
     asked = {component(service) for service in stack.services if service.text("name") in scraped}
+    asked |= {_cluster(name) for name in asked}
     for service in stack.services:
-        exporter = parameters.get("exporters", {}).get(component(service))
+        exporter = parameters.get("exporters", {}).get(_cluster(component(service)))
         if component(service) not in asked and exporter not in asked:
             yield Problem(service, "is asked for metrics by nobody")
 
@@ -86,7 +92,7 @@ def _services_alerted(stack: Stack, _: Parameters) -> Iterator[Problem]:
         if not any(_covers(alert, job, named) for alert in alerts):
             yield Problem(services[0] if services else None, f"has no alert that tells when the job {job} is down")
     # Last: at a preview it may not be known what is mounted.
-    watchers = [service for service in stack.services if component(service) == PROMETHEUS]
+    watchers = [service for service in stack.services if _cluster(component(service)) == PROMETHEUS]
     mounted = {mount.text("configName") for watcher in watchers for mount in watcher.each(*SPEC, "configs")}
     for config in [config for config, _ in documents]:
         if config.text("name") not in mounted:
