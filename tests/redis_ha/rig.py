@@ -5,6 +5,7 @@ Everything is named `haredis-…` and gone after `down`. What Swarm adds (placem
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from infra import credentials, names
 from infra.plan import redis
 from infra.settings import StackSettings
 from infra.spec import SecretForm, SecretRef, ServiceSpec
+from ops.cluster.members import MemberError
+from ops.cluster.redis import Layout
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 INSTANCE = "haredis"
@@ -26,7 +29,9 @@ IMAGE = "haredis"
 CLIENT_IMAGE = "haredis-client"
 BASE_IMAGE = "haredis-base"
 ROOTFS = "pidea/rootfs:bookworm"
-CLIENT = f"{INSTANCE}-client"
+# A control group whose containers get their share of a machine that others keep busy: figures are of no use otherwise.
+_GROUP = os.environ.get("HAREDIS_CGROUP_PARENT", "")
+GROUP = ("--cgroup-parent", _GROUP) if _GROUP else ()
 _MAKE: dict[SecretForm, Callable[..., str]] = {
     SecretForm.REDIS_CLUSTER_ACL: credentials.redis_cluster_acl,
     SecretForm.SENTINEL_ACL: credentials.sentinel_acl,
@@ -55,6 +60,7 @@ class Rig:
         self.members = {s.name: s for s in self.plan.services if s.image == names.REDIS}
         self.servers = [name for name in self.members if name.startswith(f"{names.REDIS}-")]
         self.sentinels = [name for name in self.members if name.startswith(f"{names.SENTINEL}-")]
+        self.layout = Layout(instance=INSTANCE, servers=tuple(self.servers), sentinels=tuple(self.sentinels))
         self.new_passwords()
 
     def new_passwords(self) -> None:
@@ -91,19 +97,11 @@ class Rig:
         """All members at once, as at the first deployment."""
         self.down_containers()
         docker("network", "create", "--label", f"dev.pidea.rig={INSTANCE}", INSTANCE)
-        self.create(CLIENT)
         for name in self.members:
             self.create(name)
 
     def create(self, name: str) -> None:
-        """A container as the plan says; `CLIENT` is the one that writers run in."""
-        if name == CLIENT:
-            mounts = [f"{self._folder / names.REDIS_ADMIN_PASSWORD}:/run/secrets/{names.REDIS_ADMIN_PASSWORD}:ro"]
-            volumes = [part for mount in mounts for part in ("-v", mount)]
-            docker(
-                "run", "-d", "--init", "--name", CLIENT, "--network", INSTANCE, *volumes, CLIENT_IMAGE, "sleep", "inf"
-            )
-            return
+        """A container as the plan says."""
         docker(*self._run(self.members[name]))
 
     def _run(self, spec: ServiceSpec) -> list[str]:
@@ -123,12 +121,13 @@ class Rig:
             arguments += ["-v", f"{self._folder / config.config}:{config.target}:ro"]
         for tmpfs in spec.tmpfs:
             arguments += ["--tmpfs", f"{tmpfs.target}:mode=0777,size={tmpfs.size_bytes}"]
-        arguments += ["-v", f"{name}-data:/data", "--label", f"dev.pidea.rig={INSTANCE}"]
+        arguments += ["-v", f"{name}-data:/data", "--label", f"dev.pidea.rig={INSTANCE}", *GROUP]
         return [*arguments, IMAGE, *spec.command]
 
     def down_containers(self) -> None:
-        for name in (CLIENT, *(f"{INSTANCE}-{member}" for member in self.members)):
-            docker("rm", "-f", "-v", name, check=False)
+        left = docker("ps", "-aq", "--filter", f"name=^{INSTANCE}-").split()
+        if left:
+            docker("rm", "-f", "-v", *left, check=False)
         for member in self.members:
             docker("volume", "rm", f"{INSTANCE}-{member}-data", check=False)
         docker("network", "rm", INSTANCE, check=False)
@@ -139,8 +138,19 @@ class Rig:
         shutil.rmtree(self._folder)
 
     def run(self, member: str, command: Sequence[str], stdin: str = "") -> str:
-        """As `ops.cluster.members.Members.run`. Raises AssertionError where the command fails."""
-        return docker("exec", "-i", f"{INSTANCE}-{member}", *command, stdin=stdin, timeout_seconds=20)
+        """As `ops.cluster.members.Members.run`."""
+        try:
+            return docker("exec", "-i", f"{INSTANCE}-{member}", *command, stdin=stdin, timeout_seconds=15)
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            raise MemberError(str(error).strip().splitlines()[-1]) from error
+
+    def secret_file(self, name: str) -> Path:
+        return self._folder / name
+
+    def on_node_of(self, member: str) -> list[str]:
+        """The members that would be on one node with that one."""
+        slot = member.rpartition("-")[2]
+        return [name for name in self.members if name.endswith(f"-{slot}")]
 
     def container(self, member: str) -> str:
         return f"{INSTANCE}-{member}"
@@ -171,7 +181,7 @@ class Rig:
             try:
                 said = self.redis(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", names.REDIS_PRIMARY)
                 found[sentinel] = said.splitlines()[0].removeprefix(f"{INSTANCE}-")
-            except (AssertionError, subprocess.TimeoutExpired, IndexError):
+            except (MemberError, IndexError):
                 found[sentinel] = "?"
         return found
 

@@ -23,7 +23,7 @@ USER = "admin"
 
 
 def connect(sentinels: str, password: str, host: str | None) -> Any:
-    options = {
+    options: dict[str, Any] = {
         "username": USER,
         "password": password,
         "socket_timeout": TIMEOUT_SECONDS,
@@ -32,7 +32,8 @@ def connect(sentinels: str, password: str, host: str | None) -> Any:
     if host:
         return redis.Redis(host=host, **options)
     addresses = [(name, 26379) for name in sentinels.split(",")]
-    return Sentinel(addresses, sentinel_kwargs=options, **options).master_for("pidea")
+    watchers: Any = Sentinel(addresses, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+    return watchers.master_for("pidea")
 
 
 def main() -> None:
