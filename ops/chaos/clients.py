@@ -188,9 +188,10 @@ def _secrets(api: docker.APIClient, target: Target) -> dict[str, dict[str, str]]
 
 
 def _networks(api: docker.APIClient, target: Target) -> list[str]:
-    """The id of the network that the stores' clients are on."""
-    wanted = names.physical(target.instance, names.DATA)
-    return [str(item["Id"]) for item in api.networks(names=[wanted]) if item["Name"] == wanted]
+    """The ids of the networks that Redis is on: the application finds PostgreSQL on the same."""
+    first = next(iter(target.members(names.REDIS).values()))
+    found = api.inspect_service(first)  # type: ignore[no-untyped-call]
+    return [str(network["Target"]) for network in found["Spec"]["TaskTemplate"]["Networks"]]
 
 
 def _wait(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:

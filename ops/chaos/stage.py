@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from infra.names import physical
 from ops import console
 from ops.chaos.records import Fault, Sample
 from ops.chaos.target import Node, Target
+from ops.cluster.members import Members
 from ops.errors import DeployError, HostError
 from ops.lab import faults, status
 from ops.lab.reference import Lab
+from ops.stack import swarm
 
 _LOOK_SECONDS = 10.0
+_UPDATE_SECONDS = 240.0
 
 
 class Stage:
@@ -119,8 +123,6 @@ class Stage:
 
     def leader(self) -> Node:
         """The swarm's leader."""
-        from ops.stack import swarm
-
         with swarm.client(where=self.target.manager()) as api:
             for found in api.nodes():
                 if (found.get("ManagerStatus") or {}).get("Leader"):
@@ -139,6 +141,50 @@ class Stage:
         self.done(f"{service} killed on {place.name}")
         self.over()
         return place
+
+    def members(self) -> Members:
+        """Commands in the members of the stack's clusters."""
+        return Members(
+            self.target.instance,
+            self.target.manager(),
+            lambda node: next(found.engine for found in self.target.nodes if found.name == node),
+        )
+
+    def roll(self, service: str, *, wait: bool = True) -> None:
+        """Has Swarm replace every task of a service by its own rules, as it does for a new version."""
+        with swarm.client(where=self.target.manager()) as api:
+            found = api.inspect_service(physical(self.target.instance, service))  # type: ignore[no-untyped-call]
+            spec = found["Spec"]
+            template = spec["TaskTemplate"]
+            template["ForceUpdate"] = template.get("ForceUpdate", 0) + 1
+            api.update_service(
+                found["ID"],
+                found["Version"]["Index"],
+                task_template=template,
+                name=spec["Name"],
+                labels=spec.get("Labels"),
+                mode=spec["Mode"],
+                update_config=spec.get("UpdateConfig"),
+                rollback_config=spec.get("RollbackConfig"),
+                endpoint_spec=spec.get("EndpointSpec"),
+            )
+        if wait:
+            self.wait_for_update(service)
+
+    def wait_for_update(self, service: str) -> None:
+        """Returns when an update of a service is through. Raises DeployError where it was taken back or does not end."""
+        deadline = time.monotonic() + _UPDATE_SECONDS
+        state = ""
+        while time.monotonic() < deadline:
+            time.sleep(1.0)
+            with contextlib.suppress(HostError), swarm.client(10.0, where=self.target.manager()) as api:
+                found = api.inspect_service(physical(self.target.instance, service))  # type: ignore[no-untyped-call]
+                state = (found.get("UpdateStatus") or {}).get("State", "")
+            if state == "completed":
+                return
+            if state and state != "updating":
+                break
+        raise DeployError(f"The update of {service} is {state or 'unknown'} after at most {_UPDATE_SECONDS:.0f} s.")
 
     def pause_container(self, service: str) -> None:
         """A container of a service stands still, and is let go on when the scenario ends."""

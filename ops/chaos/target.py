@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import re
 import ssl
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import docker
 import requests
@@ -18,9 +18,10 @@ from ops.errors import HostError, StateError, UsageError
 from ops.host import endpoint
 from ops.host.endpoint import Endpoint
 from ops.lab import endpoint as lab_endpoint
-from ops.lab import machine, record
+from ops.lab import record
 from ops.lab.reference import Lab, node_name
 from ops.stack import environment, instances, settings
+from ops.stack import target as stack_target
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
 
@@ -74,7 +75,7 @@ class Target:
 
     def manager(self) -> Endpoint:
         """An engine that can manage the swarm just now. Raises HostError."""
-        return endpoint.resolve() if self.lab is None else lab_endpoint.of(self.lab)
+        return stack_target.endpoint_of(self.stack)
 
     def containers(self, service: str) -> list[tuple[Node, str]]:
         """The running containers of a service (logical name) on every node that answers: by slot, the newest first.
@@ -114,7 +115,7 @@ def of(stack: Stack) -> Target:
     found = pulumi.outputs(secrets=True) if pulumi.state() else {}
     if outputs.API_TOKEN not in found:
         raise StateError(f"Stack {stack.name} is not up; bring it up with `./pidea up {stack.arguments}`.")
-    lab = None if stack.lab is None else Lab(stack.lab, stack.local)
+    lab = stack_target.lab_of(stack)
     return Target(
         stack=stack,
         plan=plan,
@@ -122,7 +123,7 @@ def of(stack: Stack) -> Target:
         lab=lab,
         token=str(found[outputs.API_TOKEN]),
         edge_port=int(found[outputs.EDGE_PORT]),
-        tls=_trust(stack),
+        tls=_trust(found),
     )
 
 
@@ -133,16 +134,16 @@ def _nodes(plan: DeploymentPlan, lab: Lab | None) -> tuple[Node, ...]:
             raise UsageError("Chaos can reach the nodes of a lab, or a stack of one node on this machine; choose one.")
         return (Node(name="this machine", slot=1, address="127.0.0.1", engine=where),)
     known = record.require(lab)
-    machine.of(known)
     return tuple(
         Node(name=node_name(slot), slot=slot, address=known.address(slot), engine=lab_endpoint.of_node(lab, slot))
         for slot in known.slots
     )
 
 
-def _trust(stack: Stack) -> ssl.SSLContext | None:
-    """The edge's certificate is checked against the authority that the instance keeps; None: plain HTTP."""
-    if not (settings.read_config(stack).get("pidea:edge") or {}).get("tls"):
+def _trust(found: Mapping[str, Any]) -> ssl.SSLContext | None:
+    """Who signed the edge's certificate is believed, beside those that this machine believes; None: plain HTTP."""
+    if not found.get(outputs.EDGE_TLS):
         return None
-    authority: Path = stack.folder / "ca.pem"
-    return ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
+    context = ssl.create_default_context()
+    context.load_verify_locations(cadata=str(found[outputs.EDGE_CERTIFICATE_CHAIN]))
+    return context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ops.chaos.scenario import Scenario
-from ops.chaos.scenarios import containers, network, nodes, resources, sequences
+from ops.chaos.scenarios import containers, network, nodes, planned, resources, sequences
 from ops.errors import UsageError
 
 ALL: tuple[Scenario, ...] = (
@@ -11,6 +11,7 @@ ALL: tuple[Scenario, ...] = (
     *nodes.SCENARIOS,
     *network.SCENARIOS,
     *resources.SCENARIOS,
+    *planned.SCENARIOS,
 )
 # One of each kind of failure, in the time that CI has.
 SHORT = ("kill-redis-primary", "kill-postgres-primary", "node-redis-primary", "partition-redis-primary")
