@@ -1,0 +1,95 @@
+"""What is done to a stack in the course of its life, and a failure in the middle of it."""
+
+from __future__ import annotations
+
+from infra import names
+from ops import console
+from ops.chaos.goals import Kind
+from ops.chaos.scenario import Scenario
+from ops.chaos.stage import Stage
+from ops.cluster import postgres, redis, redis_hand_over
+from ops.errors import UsageError
+
+# Into an update: the first new task has started, the last old one still runs.
+_INTO_UPDATE_SECONDS = 8.0
+
+
+def _hand_over_redis(stage: Stage) -> None:
+    layout = redis.layout(stage.target.plan)
+    if layout is None:
+        raise UsageError("This stack has one Redis: there is nobody to hand it over to.")
+    stage.done(f"Redis handed over from {stage.redis_primary()}")
+    done = redis_hand_over.hand_over(layout, stage.members().run)
+    stage.over()
+    console.say(f"    {done.old} to {done.new}, {done.milliseconds} ms without a primary by its own account")
+
+
+def _hand_over_postgres(stage: Stage) -> None:
+    members = [*stage.target.members(names.POSTGRES)]
+    if len(members) < 2:
+        raise UsageError("This stack has one PostgreSQL: there is nobody to hand it over to.")
+    stage.done(f"PostgreSQL handed over from {stage.postgres_primary()}")
+    postgres.hand_over(stage.members().run, members, say=lambda line: console.say(f"    {line}"))
+    stage.over()
+
+
+def _roll_app(stage: Stage) -> None:
+    stage.done("the application's replicas replaced")
+    stage.roll(names.APP)
+    stage.over()
+
+
+def _roll_edge(stage: Stage) -> None:
+    stage.done("the edges replaced")
+    stage.roll(names.EDGE)
+    stage.over()
+
+
+def _roll_and_kill(stage: Stage) -> None:
+    stage.done("the application's replicas replaced")
+    stage.roll(names.APP, wait=False)
+    stage.hold(_INTO_UPDATE_SECONDS)
+    stage.kill_container(stage.redis_primary())
+    stage.wait_for_update(names.APP)
+    stage.over()
+
+
+SCENARIOS = (
+    Scenario(
+        name="hand-over-redis",
+        summary="Another Redis server is made the primary, in order",
+        kind=Kind.PLANNED,
+        act=_hand_over_redis,
+        needs_lab=False,
+    ),
+    Scenario(
+        name="hand-over-postgres",
+        summary="Another PostgreSQL server is made the primary, in order",
+        kind=Kind.PLANNED,
+        act=_hand_over_postgres,
+        needs_lab=False,
+    ),
+    Scenario(
+        name="roll-app",
+        summary="Every replica of the application is replaced, as by a deployment",
+        kind=Kind.PLANNED,
+        act=_roll_app,
+        needs_lab=False,
+    ),
+    Scenario(
+        name="roll-edge",
+        summary="Every edge is replaced, as by a deployment",
+        kind=Kind.PLANNED,
+        act=_roll_edge,
+        # An edge's port is its node's: who knows no other edge waits for the new one.
+        without=frozenset({"failed_surviving_edges"}),
+        needs_lab=False,
+    ),
+    Scenario(
+        name="roll-app-and-kill",
+        summary="The Redis primary is killed while the application's replicas are replaced",
+        kind=Kind.KILL,
+        act=_roll_and_kill,
+        needs_lab=False,
+    ),
+)
