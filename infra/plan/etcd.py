@@ -24,7 +24,6 @@ def _member(settings: StackSettings, slot: int) -> ServiceSpec:
     # without names there would never be a majority.
     healthcheck = HealthcheckSpec(
         command=("CMD", "http-ok", str(names.ETCD_METRICS_PORT), "/metrics"),
-        interval_seconds=2,
         start_period_seconds=60,
     )
     return ServiceSpec(

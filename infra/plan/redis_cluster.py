@@ -91,7 +91,6 @@ def _config(settings: StackSettings) -> ConfigSpec:
 def _server(settings: StackSettings, name: str, slot: int) -> ServiceSpec:
     healthcheck = HealthcheckSpec(
         command=("CMD", "redis-member-health"),
-        interval_seconds=3,
         timeout_seconds=5,
         start_period_seconds=_START_PERIOD_SECONDS,
     )

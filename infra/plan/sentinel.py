@@ -53,7 +53,6 @@ def _service(settings: StackSettings, slot: int) -> ServiceSpec:
             f'test "$(REDISCLI_AUTH=$(cat {password}) redis-cli --no-auth-warning'
             f' --user {names.REDIS_EXPORTER_USERNAME} -p {names.SENTINEL_PORT} PING)" = PONG',
         ),
-        interval_seconds=3,
         timeout_seconds=5,
     )
     return ServiceSpec(

@@ -32,7 +32,11 @@ def http_check(settings: StackSettings, image: str, port: int, path: str, start_
     else:
         url = f"http://127.0.0.1:{port}{path}"
         command = ("CMD-SHELL", f"wget -q -T 2 -O /dev/null {url} || curl -fsS -m 2 -o /dev/null {url}")
-    return HealthcheckSpec(command=command, start_period_seconds=start_period_seconds)
+    if settings.nodes == 1:
+        return HealthcheckSpec(command=command, start_period_seconds=start_period_seconds)
+    # Each check starts a process in the container, some 0.1 s of processor time. Where there are replicas a service can
+    # wait a little longer for its turn.
+    return HealthcheckSpec(command=command, start_period_seconds=start_period_seconds, interval_seconds=10, retries=2)
 
 
 def replace_in_place(healthcheck: HealthcheckSpec) -> UpdatePolicy:
