@@ -87,10 +87,11 @@ source = module.read_text()
 noticed = next(item for item in mutants(source) if item.before.startswith("judge is None or"))
 imports = noticed.applied(source).body[1]
 nothing = dataclasses.replace(noticed, path=(("body", 1),), node=imports)
-tests = [running.TESTS / "test_judge.py"]
-running.property_tests = lambda: tests
-running.prepare()
-print([outcome.killed_by for outcome in running.outcomes(module, [noticed, nothing], tests, jobs=1)])
+constant = next(item for item in mutants(source) if item.before == "'cannot be judged until deployed'")
+assert (noticed.inside, constant.inside) == (True, False)
+measurement = running.Measurement(module, [noticed, nothing, constant], [running.TESTS / "test_judge.py"], jobs=1)
+measurement.run()
+print([outcome.killed_by for outcome in measurement.outcomes])
 """
 
 
@@ -99,4 +100,4 @@ def test_noticed_and_unnoticed_changes_are_told_apart() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=running.REPOSITORY, capture_output=True, text=True, timeout=120, check=True
     )
-    assert done.stdout.splitlines()[-1] == "['tests', '']"
+    assert done.stdout.splitlines()[-1] == "['tests', '', 'tests']"

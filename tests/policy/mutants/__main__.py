@@ -18,15 +18,15 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="So many at the same time.")
     parser.add_argument("--write", action="store_true", help="Put what was measured into docs/policies/mutants.md.")
     given = parser.parse_args()
-    running.prepare()
     measured: list[report.Module] = []
     for module, own in report.MODULES.items():
         if given.modules and module.stem not in given.modules:
             continue
         started = time.monotonic()
         all_of_it = mutants(module.read_text(encoding="utf-8"))
-        found = list(running.outcomes(module, all_of_it, [running.TESTS / name for name in own], given.jobs))
-        measured.append(report.Module(path=module, outcomes=found, seconds=time.monotonic() - started))
+        measurement = running.Measurement(module, all_of_it, [running.TESTS / name for name in own], given.jobs)
+        measurement.run()
+        measured.append(report.Module(path=module, outcomes=measurement.outcomes, seconds=time.monotonic() - started))
         print(report.line(measured[-1]), flush=True)
         for outcome in measured[-1].survivors if given.modules else []:
             mutant = outcome.mutant

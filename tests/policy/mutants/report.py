@@ -12,15 +12,15 @@ from typing import Final
 from tests.policy.mutants.running import REPOSITORY, Outcome
 
 POLICIES: Final = REPOSITORY / "policies"
-# Titles and the like are what the generated pages are made of.
-TEXTS: Final = "test_documents.py"
+# Titles and the like are what the generated pages are made of; references are a table's.
+TEXTS: Final = ("test_documents.py", "test_cis_table.py")
 DOCUMENT: Final = REPOSITORY / "docs" / "policies" / "mutants.md"
 PROMISED: Final = 0.90
 # Each module, and the tests that are about it: those are asked first.
 MODULES: Final[Mapping[Path, Sequence[str]]] = MappingProxyType(
     {
         **{
-            POLICIES / "rules" / f"{theme}.py": [f"test_{name}.py", TEXTS]
+            POLICIES / "rules" / f"{theme}.py": [f"test_{name}.py", *TEXTS]
             for theme, name in {
                 "changes": "changes",
                 "containers": "container_rules",
@@ -94,7 +94,7 @@ def _document(modules: Sequence[Module]) -> list[str]:
         "",
         "Each mutant is a policy module with one change: another comparison, constant, text or operator, a condition",
         "that always or never holds, an argument, result or statement that is gone. It is killed where a test fails",
-        "that asks a rule about single properties (`tests/policy`, without those that judge whole stacks). Written by",
+        "that is about this module and single properties, or that compares the generated pages. Written by",
         "`.venv/bin/python -m tests.policy.mutants --write`, which fails below 90 %.",
         "",
         f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} in {minutes:.0f} min: "

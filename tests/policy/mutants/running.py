@@ -1,8 +1,8 @@
-"""Runs the tests of the rules against a changed module, each time in a process of its own.
+"""Runs the rules' tests against changed modules, each in a process of its own, so that nothing is left of a change.
 
-A process is forked when everything that does not depend on the rules has been imported, reads the changed module in
-the place of the file, and collects the tests anew. So changes of constants and tables count, not only those of
-functions, no file of the checkout is touched, and a mutant costs a fraction of a second.
+The tests are collected once. A process is forked for each mutant, puts the changed module in the place of the imported
+one, and runs the module's tests until one fails, those first that have noticed something of late. What is not noticed
+and is no function's is tried again with everything imported anew. No file of the checkout is touched.
 """
 
 from __future__ import annotations
@@ -16,31 +16,32 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
 import pytest
+from _pytest.runner import runtestprotocol  # a test's whole protocol in one call has no public name
 
 from tests.policy.mutants.sites import Mutant
+from tests.policy.mutants.transplant import transplant
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 TESTS: Final = REPOSITORY / "tests" / "policy"
-# A change that makes a loop endless is noticed as well.
-TIMEOUT_SECONDS: Final = 30
-# These judge whole stacks, which takes long and is not what the rules' own tests should need.
-_LEFT_OUT: Final = ("test_real_stacks.py", "test_bad_variations.py", "test_published_stacks.py", "test_mutants.py")
-# What is imported anew for each mutant.
-_DEPENDS: Final = ("policies.", "ops.policy.", "tests.policy.test_", "tests.policy.fixtures.")
+# Of processor time: a change that makes a loop endless is noticed as well.
+LIMIT_SECONDS: Final = 20.0
 # Those of the platform's own files judge what others write.
 _DESELECTED: Final = ("test_the_real_plan_has_none", "test_no_template_alarms")
+_DEPENDS: Final = ("policies.", "ops.policy.", "tests.policy.test_", "tests.policy.fixtures.")
 _OPTIONS: Final = (
-    *("-q", "-x", "--noconftest", "--no-header", "--tb=no", "--assert=plain"),
+    *("-q", "-x", "--noconftest", "--no-header", "--tb=no", "--assert=plain", f"--rootdir={REPOSITORY}"),
     *("-p", "pytest_timeout", "-p", "no:cacheprovider", "-p", "no:unraisableexception"),
     *("-k", " and ".join(f"not {name}" for name in _DESELECTED)),
 )
-PASSED, FAILED = 0, 1
+_PASSED, _FAILED = 0, 1
+# As many tests as are tried before the others.
+_RECENT: Final = 12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,99 @@ class Outcome:
 
     mutant: Mutant
     killed_by: str
+
+
+class Measurement:
+    """All mutants of one module, judged by `tests`; `outcomes` are there after `run`."""
+
+    def __init__(self, module: Path, mutants: Sequence[Mutant], tests: Sequence[Path], jobs: int) -> None:
+        self._path = module
+        self._name = ".".join(module.relative_to(REPOSITORY).with_suffix("").parts)
+        self._mutants = mutants
+        self._tests = tests
+        self._jobs = jobs
+        self._source = module.read_text(encoding="utf-8")
+        self.outcomes: list[Outcome] = []
+
+    def run(self) -> None:
+        """Raises RuntimeError where the tests fail without any change."""
+        # To look for plugins takes longer than most tests.
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        _forget()
+        pytest.main([*_OPTIONS, *map(str, self._tests)], plugins=[self])
+        if len(self.outcomes) != len(self._mutants):
+            raise RuntimeError(f"the tests of {self._name} fail without any change; nothing can be measured")
+        again = {number for number, item in enumerate(self.outcomes) if not item.killed_by and not item.mutant.inside}
+        _forget()
+        found = self._forked({number: self._anew(self._mutants[number]) for number in again})
+        for number, (killed_by, _) in found.items():
+            self.outcomes[number] = Outcome(mutant=self._mutants[number], killed_by=killed_by)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Called by pytest when it has collected the tests, in place of its own loop."""
+        items = session.items
+        module = sys.modules[self._name]
+        # What all processes share is not looked through again in each of them.
+        gc.collect()
+        gc.freeze()
+        unchanged = ast.parse(self._source)
+        (same, _), *_rest = self._forked({0: self._replaced(module, unchanged, items, [])}).values()
+        if same or not items:
+            return True
+        recent: list[int] = []
+        for start in range(0, len(self._mutants), self._jobs):
+            some = self._mutants[start : start + self._jobs]
+            waiting = {
+                number: self._replaced(module, mutant.applied(self._source), items, recent)
+                for number, mutant in enumerate(some, start)
+            }
+            found = self._forked(waiting)
+            for number, (killed_by, killer) in sorted(found.items()):
+                self.outcomes.append(Outcome(mutant=self._mutants[number], killed_by=killed_by))
+                if killer is not None:
+                    recent = [killer, *(item for item in recent if item != killer)][:_RECENT]
+        return True
+
+    def _replaced(
+        self, module: ModuleType, tree: ast.Module, items: Sequence[pytest.Item], first: Sequence[int]
+    ) -> Callable[[], int | None]:
+        """Gives the number of the test that fails, None where none does."""
+
+        def judged() -> int | None:
+            transplant(module, tree)
+            order: dict[int, None] = dict.fromkeys([*first, *range(len(items))])
+            for number in order:
+                reports: list[pytest.TestReport] = runtestprotocol(items[number], log=False, nextitem=None)
+                if any(report.failed for report in reports):
+                    return number
+            return None
+
+        return judged
+
+    def _anew(self, mutant: Mutant) -> Callable[[], int | None]:
+        def judged() -> int | None:
+            sys.meta_path.insert(0, _Changed(self._name, self._path, mutant.applied(self._source)))
+            return 0 if pytest.main([*_OPTIONS, *map(str, self._tests)]) != 0 else None
+
+        return judged
+
+    def _forked(self, judged: Mapping[int, Callable[[], int | None]]) -> dict[int, tuple[str, int | None]]:
+        """Runs each in a process; by its number, what killed it, and which test did."""
+        waiting, running = list(judged), dict[int, tuple[int, int]]()
+        found: dict[int, tuple[str, int | None]] = {}
+        while waiting or running:
+            while waiting and len(running) < self._jobs:
+                number = waiting.pop(0)
+                pid, pipe = _fork(judged[number])
+                running[pid] = number, pipe
+            pid, status = os.wait()
+            number, pipe = running.pop(pid)
+            with os.fdopen(pipe, "rb") as stream:
+                said = stream.read()
+            code = os.waitstatus_to_exitcode(status)
+            killed_by = "time" if code == -signal.SIGPROF else "" if code == _PASSED else "tests"
+            found[number] = killed_by, int(said) if said else None
+        return found
 
 
 class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -69,69 +163,27 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._tree, str(self._path), "exec"), module.__dict__)  # noqa: S102 - that is what it is for
 
 
-def property_tests() -> list[Path]:
-    """The tests that ask rules about single properties."""
-    return [path for path in sorted(TESTS.glob("test_*.py")) if path.name not in _LEFT_OUT]
-
-
-def prepare() -> None:
-    """Imports what all tests need, by running them. Raises RuntimeError where they fail as things are."""
-    # To look for plugins takes longer than most tests.
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    if _tests_fail(property_tests(), quiet=False):
-        raise RuntimeError("the tests fail without any change; nothing can be measured")
-    _forget()
-    # What all processes share is not looked through again in each of them.
-    gc.collect()
-    gc.freeze()
-
-
-def outcomes(module: Path, mutants: Sequence[Mutant], own: Sequence[Path], jobs: int) -> Iterator[Outcome]:
-    """Judges all mutants of a module by its own tests, and those that survive by all others. Call `prepare` first."""
-    source = module.read_text(encoding="utf-8")
-    name = ".".join(module.relative_to(REPOSITORY).with_suffix("").parts)
-    others = [path for path in property_tests() if path not in own]
-    waiting, running = list(reversed(mutants)), dict[int, Mutant]()
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            mutant = waiting.pop()
-            finder = _Changed(name, module, mutant.applied(source))
-            running[_forked(lambda found=finder: _judged(found, own, others))] = mutant  # type: ignore[misc]
-        pid, status = os.wait()
-        code = os.waitstatus_to_exitcode(status)
-        killed_by = "time" if code == -signal.SIGALRM else "" if code == PASSED else "tests"
-        yield Outcome(mutant=running.pop(pid), killed_by=killed_by)
-
-
-def _judged(finder: _Changed, own: Sequence[Path], others: Sequence[Path]) -> bool:
-    sys.meta_path.insert(0, finder)
-    for paths in (own, others):
-        # Without a path pytest would run all tests of the repository.
-        if paths and _tests_fail(paths):
-            return True
-        _forget()
-    return False
-
-
-def _forked(fails: Callable[[], bool]) -> int:
+def _fork(judged: Callable[[], int | None]) -> tuple[int, int]:
+    """The process, and the end of a pipe where it says which test has failed."""
+    reading, writing = os.pipe()
     pid = os.fork()
     if pid:
-        return pid
+        os.close(writing)
+        return pid, reading
     # Whatever happens in here, the loop of the parent must not go on in it.
-    code = FAILED
+    code = _FAILED
     try:
-        signal.alarm(TIMEOUT_SECONDS)
-        code = FAILED if fails() else PASSED
-    finally:
-        os._exit(code)
-
-
-def _tests_fail(paths: Sequence[Path], *, quiet: bool = True) -> bool:
-    if quiet:
+        signal.setitimer(signal.ITIMER_PROF, LIMIT_SECONDS)
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-    return pytest.main([*_OPTIONS, f"--rootdir={REPOSITORY}", *map(str, paths)]) != 0
+        killer = judged()
+        if killer is None:
+            code = _PASSED
+        else:
+            os.write(writing, str(killer).encode())
+    finally:
+        os._exit(code)
 
 
 def _forget() -> None:

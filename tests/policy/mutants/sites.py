@@ -44,12 +44,16 @@ _LEFT_ALONE: Final = ("annotation", "returns", "decorator_list", "format_spec")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """One change: `operator` is its kind, `before` and `after` are source texts, `line` counts from 1."""
+    """One change: `operator` is its kind, `before` and `after` are source texts, `line` counts from 1.
+
+    `inside`: it is in a function, and not in what is done when the module is imported.
+    """
 
     line: int
     operator: str
     before: str
     after: str
+    inside: bool
     path: tuple[Step, ...]
     node: ast.AST
 
@@ -76,16 +80,19 @@ def mutants(source: str) -> list[Mutant]:
             operator=operator,
             before=ast.unparse(node),
             after=ast.unparse(ast.fix_missing_locations(ast.copy_location(new, node))),
+            inside=inside,
             path=path,
             node=new,
         )
-        for path, node in _nodes(ast.parse(source), ())
+        for path, node, inside in _nodes(ast.parse(source), ())
         for operator, new in _variants(node)
     ]
 
 
-def _nodes(node: ast.AST, path: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, ...], ast.AST]]:
-    yield path, node
+def _nodes(
+    node: ast.AST, path: tuple[Step, ...], inside: bool = False
+) -> Iterator[tuple[tuple[Step, ...], ast.AST, bool]]:
+    yield path, node, inside
     for field, value in ast.iter_fields(node):
         if field in _LEFT_ALONE or (isinstance(node, ast.JoinedStr) and field != "values"):
             continue
@@ -94,7 +101,8 @@ def _nodes(node: ast.AST, path: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, 
                 continue
             if isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant):
                 continue  # a part of a text, which is changed as a whole
-            yield from _nodes(child, (*path, (field, place)))
+            is_body = isinstance(node, ast.FunctionDef) and field == "body"
+            yield from _nodes(child, (*path, (field, place)), inside or is_body)
 
 
 def _is_docstring(node: ast.AST) -> bool:
