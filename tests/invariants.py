@@ -10,8 +10,14 @@ import requests
 
 from infra import names
 from infra import outputs as keys
+from ops.cluster import postgres, redis
+from ops.cluster.members import Members
+from ops.host.endpoint import Endpoint
 from ops.stack import verify
+from ops.stack.rolling import cluster_of
 from tests.stack.endpoints import Endpoints
+from tests.stack.prod import Prod
+from tests.stack.waiting import wait_for_none
 
 Outputs = Mapping[str, Any]
 
@@ -33,9 +39,30 @@ def wait_until_healthy(outputs: Outputs, *, timeout_seconds: float = 120.0) -> N
         time.sleep(1.0)
 
 
-def services(outputs: Outputs) -> list[str]:
+def whole(prod: Prod) -> list[str]:
+    """Violations of a stack of several nodes, one line each: of its services, of each cluster, and at each edge."""
+    outputs, plan = prod.outputs(), prod.plan
+    run = Members(prod.prefix, prod.manager, prod.engines.__getitem__).run
+    found = services(outputs, prod.manager)
+    if found:
+        return found  # what does not run cannot be asked
+    layout = redis.layout(plan)
+    servers = [s.name for s in plan.services if cluster_of(s.name) == names.POSTGRES and s.name != names.POSTGRES]
+    found += redis.problems(layout, run) if layout else []
+    found += postgres.problems(postgres.look_at_all(run, servers)) if servers else []
+    for address in map(prod.address, range(1, plan.nodes + 1)):
+        found += [f"at the edge of {address}: {line}" for line in application(outputs, address)]
+    return found
+
+
+def wait_until_whole(prod: Prod, *, timeout_seconds: float = 180.0) -> None:
+    """Returns when nothing is violated. Raises AssertionError with what still is when the time is up."""
+    wait_for_none(lambda: whole(prod), "something amiss", timeout_seconds=timeout_seconds)
+
+
+def services(outputs: Outputs, manager: Endpoint | None = None) -> list[str]:
     """Every service has its tasks, and each runs the image that was asked for."""
-    return verify.problems(outputs[keys.SERVICES], str(outputs[keys.INSTANCE]))
+    return verify.problems(outputs[keys.SERVICES], str(outputs[keys.INSTANCE]), manager)
 
 
 def targets(outputs: Outputs) -> list[str]:
@@ -51,11 +78,11 @@ def targets(outputs: Outputs) -> list[str]:
     return _or_unreachable("Prometheus", look)
 
 
-def application(outputs: Outputs) -> list[str]:
-    """A message can be written and read, and the application finds everything up that it depends on."""
+def application(outputs: Outputs, host: str = "127.0.0.1") -> list[str]:
+    """At the edge of `host` a message can be written and read, and the application finds up what it depends on."""
 
     def look() -> list[str]:
-        endpoints = Endpoints(outputs)
+        endpoints = Endpoints(outputs, host)
         url = endpoints.messages()
         endpoints.write(url, "are you well?")
         found = [] if endpoints.contents(url) == ["are you well?"] else ["a message that was written is not read back"]
