@@ -59,8 +59,16 @@ class Session:
     def run(self, scenario: Scenario, repeat: int) -> Result:
         """Does it, and judges. Raises OpsError only where it could not begin, or not be healed."""
         self._count += 1
-        name = f"{self._run}-{self._count}"
         self._wait_until_whole()
+        stage = Stage(self.target, self._follower.followed.latest)
+        try:
+            observation = self._observe(scenario, stage, f"{self._run}-{self._count}")
+        finally:
+            stage.bring_back()
+        verdict = goals.judge(observation, scenario.asked)
+        return Result(scenario=scenario, repeat=repeat, observation=observation, verdict=verdict)
+
+    def _observe(self, scenario: Scenario, stage: Stage, name: str) -> Observation:
         plan = edge.Plan(
             run=name,
             edges=self.target.edges(),
@@ -68,10 +76,7 @@ class Session:
             tls=self.target.tls,
             per_second=self._rates.requests,
         )
-        latest = self._follower.followed.latest
-        error = ""
-        begin = time.time()
-        stage = Stage(self.target, latest)
+        error, begin = "", time.time()
         with edge.Load(plan) as load:
             time.sleep(WARM_SECONDS)
             with stage:
@@ -83,15 +88,14 @@ class Session:
             time.sleep(SETTLE_SECONDS)
             requests = load.stop()
         end = time.time()
-        fault = Fault(what=error, begin=begin, end=begin) if error else stage.fault(recovered)
         writes, samples = self._follower.followed.between(begin, end)
         # Read a little back: a write is named by when it was tried, and counted by when it was answered.
         since = begin - 5.0
-        observation = Observation(
+        return Observation(
             scenario=scenario.name,
             begin=begin,
             end=end,
-            fault=fault,
+            fault=Fault(what=error, begin=begin, end=begin) if error else stage.fault(recovered),
             nodes=len(self.target.nodes),
             writes=writes,
             requests=requests,
@@ -101,13 +105,6 @@ class Session:
             stored_postgres=frozenset(clients.ask(self.target, "postgres", self._run, since)),
             violations=tuple(violations),
             error=error,
-        )
-        stage.bring_back()
-        return Result(
-            scenario=scenario,
-            repeat=repeat,
-            observation=observation,
-            verdict=goals.judge(observation, scenario.asked),
         )
 
     def clean(self) -> None:

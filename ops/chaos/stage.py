@@ -172,7 +172,7 @@ class Stage:
             self.wait_for_update(service)
 
     def wait_for_update(self, service: str) -> None:
-        """Returns when an update of a service is through. Raises DeployError where it was taken back or does not end."""
+        """Returns when an update of a service is through. Raises DeployError where it was undone or goes on."""
         deadline = time.monotonic() + _UPDATE_SECONDS
         state = ""
         while time.monotonic() < deadline:
