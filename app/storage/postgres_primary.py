@@ -42,7 +42,7 @@ class Primary:
         finally:
             for attempt in attempts:
                 if attempt is not chosen:
-                    attempt.cancel()
+                    # Left to its own end, which comes soon: half-way, asyncpg cannot be stopped without complaints.
                     attempt.add_done_callback(_drop)
         primary = attempts[chosen]
         self._servers.sort(key=lambda server: server != primary)

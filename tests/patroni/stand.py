@@ -24,6 +24,7 @@ from infra import names
 from infra.plan import build_plan
 from infra.settings import StackSettings
 from infra.spec import DeploymentPlan, ServiceSpec
+from ops.cluster.members import MemberError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESTART_SECONDS = 2.0
@@ -33,7 +34,7 @@ NETWORKS = (names.DATA, names.CONSENSUS)
 
 
 def docker(*arguments: str, stdin: str | None = None, check: bool = True, seconds: float = 60) -> str:
-    """What docker prints. Raises CalledProcessError, with docker's words in it."""
+    """What docker prints. Raises RuntimeError with docker's words."""
     done = subprocess.run(
         ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
     )
@@ -143,16 +144,20 @@ class Stand:
 
     def run(self, member: str, command: Sequence[str], stdin: str = "") -> str:
         """As ops.cluster.members.Members.run does."""
-        return docker("exec", "--interactive", self.container(member), *command, stdin=stdin, seconds=30)
+        try:
+            return docker("exec", "--interactive", self.container(member), *command, stdin=stdin, seconds=60)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            raise MemberError(str(error)) from error
 
     def sql(self, member: str, statement: str) -> str:
         return self.run(member, ("psql", "-XAtq", "--dbname=postgres", "--command", statement)).strip()
 
-    def address(self, service: str, network: str = names.DATA) -> str:
-        """Where this machine reaches a member; empty where it has no address now."""
-        found = json.loads(docker("inspect", self.container(service), check=False) or "[]")
-        endpoint = found[0]["NetworkSettings"]["Networks"].get(self._network(network)) if found else None
-        return str(endpoint["IPAddress"]) if endpoint else ""
+    def addresses(self) -> list[str]:
+        """Where this machine reaches the members just now; those that have no address are left out."""
+        containers = [self.container(member) for member in self.members]
+        found = json.loads(docker("inspect", *containers, check=False) or "[]")
+        endpoints = (one["NetworkSettings"]["Networks"].get(self._network(names.DATA)) for one in found)
+        return [endpoint["IPAddress"] for endpoint in endpoints if endpoint and endpoint["IPAddress"]]
 
     def logs(self, service: str) -> str:
         done = subprocess.run(
