@@ -24,6 +24,7 @@ def _member(settings: StackSettings, slot: int) -> ServiceSpec:
     # without names there would never be a majority.
     healthcheck = HealthcheckSpec(
         command=("CMD", "http-ok", str(names.ETCD_METRICS_PORT), "/metrics"),
+        timeout_seconds=10,
         start_period_seconds=60,
     )
     return ServiceSpec(

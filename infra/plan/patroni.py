@@ -53,7 +53,7 @@ def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceS
     # Whether Patroni does its rounds, not whether the server runs: a standby that waits for a primary, or copies one,
     # must be left alone; and until it is healthy, its name is not in DNS.
     healthcheck = HealthcheckSpec(
-        command=("CMD", "http-ok", str(names.PATRONI_PORT), "/liveness"), start_period_seconds=60
+        command=("CMD", "http-ok", str(names.PATRONI_PORT), "/liveness"), timeout_seconds=10, start_period_seconds=60
     )
     return dataclasses.replace(
         server,

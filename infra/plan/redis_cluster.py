@@ -91,7 +91,7 @@ def _config(settings: StackSettings) -> ConfigSpec:
 def _server(settings: StackSettings, name: str, slot: int) -> ServiceSpec:
     healthcheck = HealthcheckSpec(
         command=("CMD", "redis-member-health"),
-        timeout_seconds=5,
+        timeout_seconds=10,
         start_period_seconds=_START_PERIOD_SECONDS,
     )
     return ServiceSpec(

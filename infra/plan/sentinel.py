@@ -53,7 +53,7 @@ def _service(settings: StackSettings, slot: int) -> ServiceSpec:
             f'test "$(REDISCLI_AUTH=$(cat {password}) redis-cli --no-auth-warning'
             f' --user {names.REDIS_EXPORTER_USERNAME} -p {names.SENTINEL_PORT} PING)" = PONG',
         ),
-        timeout_seconds=5,
+        timeout_seconds=10,
     )
     return ServiceSpec(
         name=name,

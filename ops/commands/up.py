@@ -25,6 +25,7 @@ def up(
         ),
     ] = None,
     break_lock: Annotated[bool, typer.Option(help="Take away the lock of a run that is dead.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on though a cluster is degraded.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary for scripts.")] = False,
 ) -> None:
     """Bring the stack up, or make it what its configuration says; finds and heals what was changed by hand."""
@@ -33,7 +34,7 @@ def up(
     from ops.stack.progress import table
     from ops.stack.reference import resolve
 
-    done = deploy.deploy(resolve(stack, instance, lab=lab), refresh=refresh, break_lock=break_lock)
+    done = deploy.deploy(resolve(stack, instance, lab=lab), refresh=refresh, break_lock=break_lock, force=force)
     if as_json:
         typer.echo(json.dumps(done.as_json(), indent=2))
         return

@@ -9,13 +9,14 @@ from typing import Any
 from infra import outputs as keys
 from infra.names import physical
 from infra.spec import DeploymentPlan
-from ops import console
+from ops.cluster.clusters import StackClusters
 from ops.errors import DeployError
 from ops.stack import (
     certificates,
     engines,
     failure,
     heal,
+    history,
     instances,
     lock,
     preflight,
@@ -24,6 +25,7 @@ from ops.stack import (
     settings,
     swarm,
     target,
+    update,
     verify,
 )
 from ops.stack.events import EventLog
@@ -52,12 +54,12 @@ class Deployed:
         }
 
 
-def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = False) -> Deployed:
+def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = False, force: bool = False) -> Deployed:
     """Makes the stack what its configuration says.
 
     `refresh` None compares with what really runs, and stops where an earlier run was interrupted; True settles such a
-    run too; False trusts the state. Raises UsageError, HostError, StateError before anything is touched, DeployError
-    after.
+    run too; False trusts the state. `force` goes on although a cluster is degraded. Raises UsageError, HostError,
+    StateError before anything is touched, DeployError after.
     """
     from ops.host import setup
 
@@ -78,11 +80,15 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)
-        with steps.step("Deploy"):
-            log = _up(pulumi, plan, state, refresh=refresh is not False)
-        with steps.step("Verify what runs"):
-            outputs = pulumi.outputs()
-            _verify(stack, outputs, plan, log)
+        clusters = _clusters(stack, plan)
+        if clusters is not None:
+            with steps.step("Check the clusters"):
+                update.guard(clusters, force=force)
+        with history.attempt(stack):
+            log = _update(pulumi, plan, state, clusters, refresh=refresh is not False, steps=steps)
+            with steps.step("Verify what runs"):
+                outputs = pulumi.outputs()
+                _verify(stack, outputs, plan, log)
     return Deployed(stack=stack, changes=log.changed, outputs=outputs, steps=steps.taken)
 
 
@@ -106,16 +112,24 @@ def urls(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _up(pulumi: Pulumi, plan: DeploymentPlan, state: State, *, refresh: bool) -> EventLog:
-    log = EventLog(progress.show)
-    with progress.watching(log) as on_poll:
-        options = ["--refresh" if refresh else "--refresh=false"]
-        result = pulumi.up(options, log, state, on_poll)
-    if result.code or log.failures:
-        raise DeployError(_explain(pulumi.stack, plan, log, result.errors))
-    if not log.changed:
-        console.say("  no changes")
-    return log
+def _clusters(stack: Stack, plan: DeploymentPlan) -> StackClusters | None:
+    """The clusters to be careful with: none on one node, nor before a first deployment has gone through."""
+    return StackClusters(stack, plan) if plan.nodes > 1 and history.deployments(stack) else None
+
+
+def _update(
+    pulumi: Pulumi,
+    plan: DeploymentPlan,
+    state: State,
+    clusters: StackClusters | None,
+    *,
+    refresh: bool,
+    steps: progress.Steps,
+) -> EventLog:
+    try:
+        return update.run(pulumi, plan, state, clusters, refresh=refresh, steps=steps)
+    except update.UpdateError as error:
+        raise DeployError(_explain(pulumi.stack, plan, error)) from error
 
 
 def _verify(stack: Stack, outputs: Mapping[str, Any], plan: DeploymentPlan, log: EventLog) -> None:
@@ -125,11 +139,14 @@ def _verify(stack: Stack, outputs: Mapping[str, Any], plan: DeploymentPlan, log:
         raise DeployError("What runs is not what was asked for:\n" + "\n".join(wrong) + why)
 
 
-def _explain(stack: Stack, plan: DeploymentPlan, log: EventLog, errors: str) -> str:
+def _explain(stack: Stack, plan: DeploymentPlan, error: update.UpdateError) -> str:
+    log = error.log
     lines = [f"The deployment of {stack.name} failed."]
+    if error.objection:
+        lines.append(f"The canary of the application was taken back: {error.objection}.")
     lines += [f"{failed.subject}: {failed.message}" if failed.urn else failed.message for failed in log.failures]
     if not log.failures:
-        lines.append(errors.strip())
+        lines.append(error.errors.strip())
     lines += [explanation.text for explanation in _troubled(stack, plan, log)]
     again = f"`./pidea up {stack.arguments}`"
     return "\n".join([*lines, f"Repair the cause, then run {again} again: it goes on from what is there."])

@@ -21,7 +21,7 @@ from ops.stack.events import Change
 ORDER: Final = (names.ETCD, names.SENTINEL, names.REDIS, names.POSTGRES, names.ALERTMANAGER, names.PROMETHEUS)
 _CHANGING: Final = frozenset({"update", "replace", "create-replacement", "delete-replaced"})
 _MEMBER: Final = re.compile(r"(?P<cluster>[a-z-]+)-(?P<slot>[1-9]\d*)")
-_SERVICE: Final = "docker:index/service:Service"
+SERVICE: Final = "docker:index/service:Service"
 _SETTLE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 1.0
 
@@ -58,7 +58,7 @@ def plan(deployment: DeploymentPlan, changes: Sequence[Change]) -> Rolling:
     members: dict[str, str] = {}
     first: dict[str, None] = {}
     for change in changes:
-        is_service = f"::{_SERVICE}::" in change.urn or f"${_SERVICE}::" in change.urn
+        is_service = f"::{SERVICE}::" in change.urn or f"${SERVICE}::" in change.urn
         name = change.name.removeprefix("service-")
         if is_service:
             if name in bound and _MEMBER.fullmatch(name) and change.operation in _CHANGING:

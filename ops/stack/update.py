@@ -1,0 +1,108 @@
+"""What runs becomes what was asked for: members of clusters one by one, the rest at once, the application by canary."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infra import names
+from infra.spec import DeploymentPlan
+from ops import console
+from ops.errors import DeployError
+from ops.stack import canary, metrics, progress, rolling, target
+from ops.stack.events import EventLog
+from ops.stack.progress import Steps
+from ops.stack.pulumi import Pulumi
+from ops.stack.rolling import Clusters
+from ops.stack.state import State
+
+_FORCE = "Repair that first; with --force the deployment goes on all the same."
+
+
+class UpdateError(DeployError):
+    """Raised when Pulumi failed. `log` has what it did, `errors` its own words, `objection` the canary's if any."""
+
+    def __init__(self, log: EventLog, errors: str, objection: str | None = None) -> None:
+        super().__init__(errors)
+        self.log, self.errors, self.objection = log, errors, objection
+
+
+def guard(clusters: Clusters, *, force: bool) -> None:
+    """Raises DeployError where a cluster is degraded: a deployment on top of that can take it down."""
+    found = clusters.problems()
+    if not found:
+        return
+    if not force:
+        raise DeployError("\n".join(["Nothing was touched, because what runs is degraded:", *found, _FORCE]))
+    for line in found:
+        console.say(f"  going on, by --force, although {line}")
+
+
+def run(
+    pulumi: Pulumi, plan: DeploymentPlan, state: State, clusters: Clusters | None, *, refresh: bool, steps: Steps
+) -> EventLog:
+    """Deploys, with care for `clusters`; gives what the last run did: after updates of members, the rest.
+
+    Raises UpdateError.
+    """
+    option = "--refresh" if refresh else "--refresh=false"
+    if clusters is not None:
+        with steps.step("See what changes"):
+            changes = _preview(pulumi, state, option)
+        work = rolling.plan(plan, changes.changes)
+        if work.is_needed:
+            with steps.step(f"Update {len(work.members)} cluster members, one at a time"):
+                rolling.update(
+                    work, clusters, lambda urns: _targeted(pulumi, state, urns), lambda line: console.say(f"  {line}")
+                )
+    with steps.step("Deploy"):
+        return _everything(pulumi, plan, state, option)
+
+
+def _preview(pulumi: Pulumi, state: State, option: str) -> EventLog:
+    log = EventLog()
+    with progress.watching(log) as on_poll:
+        result = pulumi.preview([option], log, state, on_poll)
+    if result.code or log.failures:
+        raise UpdateError(log, result.errors)
+    return log
+
+
+def _targeted(pulumi: Pulumi, state: State, urns: Sequence[str]) -> None:
+    """Pulumi on these alone. Not judged again: the preview was, and the rules need to see the whole stack."""
+    log = EventLog(progress.show)
+    targets = [argument for urn in urns for argument in ("--target", urn)]
+    with progress.watching(log) as on_poll:
+        result = pulumi.stream("up", targets, log, state.salt, on_poll)
+    if result.code or log.failures:
+        raise UpdateError(log, result.errors)
+
+
+def _everything(pulumi: Pulumi, plan: DeploymentPlan, state: State, option: str) -> EventLog:
+    log = EventLog(progress.show)
+    with _canary(pulumi, plan, state) as watch, progress.watching(log) as on_poll:
+        result = pulumi.up([option], log, state, on_poll)
+    objection = watch.objection if watch else None
+    if result.code or log.failures or objection:
+        raise UpdateError(log, result.errors, objection)
+    if not log.changed:
+        console.say("  no changes")
+    return log
+
+
+def _canary(
+    pulumi: Pulumi, plan: DeploymentPlan, state: State
+) -> contextlib.AbstractContextManager[canary.Watch | None]:
+    """A watch over the application's update, where it is up already and its updates wait between replicas."""
+    service = next((service for service in plan.services if service.name == names.APP), None)
+    runs = any(resource.docker_name == canary.application(plan.instance) for resource in state.resources)
+    if service is None or not runs or not service.update.delay_seconds:
+        return contextlib.nullcontext()
+    outputs: Mapping[str, Any] = pulumi.outputs(secrets=True)
+    return canary.Watch(
+        lambda: target.endpoint_of(pulumi.stack),
+        canary.application(plan.instance),
+        metrics.asker(pulumi.stack, outputs),
+        service.update.delay_seconds,
+    )
