@@ -51,24 +51,41 @@ def self_signed(authority: Authority, names: Sequence[str], addresses: Sequence[
 
     Raises ValueError for a name that is no host's, or an address that is none.
     """
+    certificate, key = server_pair(authority, names, addresses)
+    return certificate + authority.certificate + key
+
+
+def server_pair(authority: Authority, names: Sequence[str], addresses: Sequence[str]) -> tuple[str, str]:
+    """PEM of a server's certificate for these hosts, good for 90 days, and of its key. Raises ValueError."""
+    hosts: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    hosts += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+    return _pair(authority, [*names, *addresses][0], hosts, ExtendedKeyUsageOID.SERVER_AUTH)
+
+
+def client_pair(authority: Authority, name: str) -> tuple[str, str]:
+    """PEM of the certificate by which servers know the client `name`, good for 90 days, and of its key."""
+    return _pair(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def _pair(
+    authority: Authority, name: str, hosts: Sequence[x509.GeneralName], usage: x509.ObjectIdentifier
+) -> tuple[str, str]:
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
     issuer_key = load_pem_private_key(authority.key.encode(), password=None)
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
         raise ValueError("the authority's key is not one of ours")
     key = ec.generate_private_key(ec.SECP256R1())
-    hosts: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
-    hosts += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
-    first = [*names, *addresses][0]
+    builder = _builder(_name(name), issuer.subject, key.public_key(), _CERTIFICATE_DAYS)
+    if hosts:
+        builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
     certificate = (
-        _builder(_name(first), issuer.subject, key.public_key(), _CERTIFICATE_DAYS)
-        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
-    return _pem(certificate) + authority.certificate + _key_pem(key)
+    return _pem(certificate), _key_pem(key)
 
 
 def _builder(
