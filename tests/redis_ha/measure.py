@@ -50,7 +50,8 @@ class Writer:
         command = ["python3", "-u", "/usr/local/bin/writer.py", sentinels, PASSWORD_FILE, run, "300"]
         mount = f"{rig.secret_file(names.REDIS_ADMIN_PASSWORD)}:{PASSWORD_FILE}:ro"
         network = f"container:{rig.container(beside)}" if beside else INSTANCE
-        start = ["docker", "run", "--rm", "--name", self._name, "-v", mount, "--network", network, *GROUP, CLIENT_IMAGE]
+        start = ["docker", "run", "--rm", "--name", self._name, "-v", mount, "--network", network]
+        start += [*GROUP, *([] if beside else rig.hosts), CLIENT_IMAGE]
         if beside:
             command.append("127.0.0.1")
         self._process = subprocess.Popen([*start, *command], stdout=subprocess.PIPE, text=True)
@@ -82,13 +83,13 @@ def longest_gap(acked: list[Attempt], started: float) -> float:
 def kill(rig: Rig, primary: str) -> None:
     docker("kill", rig.container(primary))
     time.sleep(RESTART_SECONDS)
-    docker("start", rig.container(primary))
+    rig.recreate(primary)
 
 
 def stop(rig: Rig, primary: str) -> None:
     docker("stop", rig.container(primary))
     time.sleep(RESTART_SECONDS)
-    docker("start", rig.container(primary))
+    rig.recreate(primary)
 
 
 def freeze(rig: Rig, primary: str) -> None:
@@ -102,7 +103,7 @@ def partition(rig: Rig, primary: str) -> None:
         docker("network", "disconnect", INSTANCE, rig.container(name))
     time.sleep(HOLD_SECONDS)
     for name in rig.on_node_of(primary):
-        docker("network", "connect", INSTANCE, rig.container(name))
+        rig.connect(name)
 
 
 def node(rig: Rig, primary: str) -> None:
@@ -113,8 +114,7 @@ def node(rig: Rig, primary: str) -> None:
         docker("kill", rig.container(name))
     time.sleep(HOLD_SECONDS)
     for name in rig.on_node_of(primary):
-        docker("network", "connect", INSTANCE, rig.container(name))
-        docker("start", rig.container(name))
+        rig.recreate(name)
 
 
 def everything(rig: Rig, _primary: str) -> None:
@@ -122,7 +122,7 @@ def everything(rig: Rig, _primary: str) -> None:
         docker("kill", rig.container(name))
     time.sleep(RESTART_SECONDS)
     for name in rig.members:
-        docker("start", rig.container(name))
+        rig.recreate(name)
 
 
 def planned(rig: Rig, _primary: str) -> None:

@@ -32,6 +32,8 @@ ROOTFS = "pidea/rootfs:bookworm"
 # A control group whose containers get their share of a machine that others keep busy: figures are of no use otherwise.
 _GROUP = os.environ.get("HAREDIS_CGROUP_PARENT", "")
 GROUP = ("--cgroup-parent", _GROUP) if _GROUP else ()
+# Fixed addresses, known to all: Docker's resolver, too, is slow on a busy machine.
+_SUBNET = "172.31.77.0/24"
 _MAKE: dict[SecretForm, Callable[..., str]] = {
     SecretForm.REDIS_CLUSTER_ACL: credentials.redis_cluster_acl,
     SecretForm.SENTINEL_ACL: credentials.sentinel_acl,
@@ -96,9 +98,26 @@ class Rig:
     def up(self) -> None:
         """All members at once, as at the first deployment."""
         self.down_containers()
-        docker("network", "create", "--label", f"dev.pidea.rig={INSTANCE}", INSTANCE)
+        docker("network", "create", "--subnet", _SUBNET, "--label", f"dev.pidea.rig={INSTANCE}", INSTANCE)
         for name in self.members:
             self.create(name)
+
+    def address(self, member: str) -> str:
+        """The fixed address of a member."""
+        return f"{_SUBNET.rpartition('.')[0]}.{11 + list(self.members).index(member)}"
+
+    @property
+    def hosts(self) -> list[str]:
+        """Options of `docker run` that make every member known by its address."""
+        return (
+            [part for m in self.members for part in ("--add-host", f"{INSTANCE}-{m}:{self.address(m)}")]
+            if _GROUP
+            else []
+        )
+
+    def connect(self, member: str) -> None:
+        """Back to the network."""
+        docker("network", "connect", "--ip", self.address(member), INSTANCE, self.container(member))
 
     def create(self, name: str) -> None:
         """A container as the plan says."""
@@ -109,6 +128,7 @@ class Rig:
         command = " ".join(check.command[1:]) if check.command[0] == "CMD" else check.command[1]
         name = f"{INSTANCE}-{spec.name}"
         arguments = ["run", "-d", "--name", name, "--hostname", name, "--network", INSTANCE, "--user", spec.user]
+        arguments += ["--ip", self.address(spec.name), *self.hosts]
         arguments += ["--read-only", "--cap-drop", "ALL", "--dns", "127.0.0.1", "--memory", "256m"]
         arguments += [part for option in spec.dns_options for part in ("--dns-option", option)]
         arguments += [part for key, value in spec.env.items() for part in ("-e", f"{key}={value}")]
@@ -160,7 +180,7 @@ class Rig:
         return done.stdout + done.stderr
 
     def recreate(self, member: str) -> None:
-        """A new container over the same volume, as an update makes one."""
+        """A new container over the same volume, as Swarm makes one after a failure or for an update."""
         docker("stop", "-t", "15", self.container(member))
         docker("rm", self.container(member))
         self.create(member)
