@@ -138,6 +138,14 @@ def member(service: str, slot: int) -> str:
     return f"{service}-{slot}"
 
 
+def of_generation(username: str, secrets_version: int) -> str:
+    """The role of a PostgreSQL cluster that has the passwords of that version: `pidea_app` + 1 → `pidea_app_a`.
+
+    Two generations take turns, so that nobody is locked out while members and clients change over.
+    """
+    return f"{username}_{'a' if secrets_version % 2 else 'b'}"
+
+
 def secret_path(secret: str) -> str:
     """Where a container finds a secret."""
     return f"{SECRETS_FOLDER}/{secret}"

@@ -71,6 +71,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
     if settings.postgres.standbys:
         # Another server takes over within seconds; a minute without asking would be the longer part of the outage.
         env["DATABASE_BREAKER_OPEN_SECONDS"] = "2"
+        env["DATABASE_USER"] = names.of_generation(names.POSTGRES_APP_USERNAME, settings.secrets_version)
     if settings.app.cors_allowed_origins:
         env["CORS_ALLOWED_ORIGINS"] = ",".join(settings.app.cors_allowed_origins)
     if settings.app.experiment is not None:

@@ -37,8 +37,8 @@ def config(settings: StackSettings, *, conf_file: str, hba_file: str) -> ConfigS
         postgres_major=POSTGRES_MAJOR,
         conf_file=conf_file,
         hba_file=hba_file,
-        standby_username=names.POSTGRES_STANDBY_USERNAME,
-        rewind_username=names.POSTGRES_REWIND_USERNAME,
+        standby_username=names.of_generation(names.POSTGRES_STANDBY_USERNAME, settings.secrets_version),
+        rewind_username=names.of_generation(names.POSTGRES_REWIND_USERNAME, settings.secrets_version),
     )
 
 
@@ -64,6 +64,7 @@ def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceS
         networks=(names.DATA, names.CONSENSUS, names.TELEMETRY),
         env=MappingProxyType(
             {
+                "GENERATION": str(settings.secrets_version),
                 "PATRONI_NAME": name,
                 "PATRONI_RESTAPI_CONNECT_ADDRESS": f"{host}:{names.PATRONI_PORT}",
                 "PATRONI_POSTGRESQL_CONNECT_ADDRESS": f"{host}:{names.POSTGRES_PORT}",

@@ -50,7 +50,8 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             database=names.POSTGRES_DATABASE,
             app_username=names.POSTGRES_APP_USERNAME,
             exporter_username=names.POSTGRES_EXPORTER_USERNAME,
-            standby_username=names.POSTGRES_STANDBY_USERNAME if is_cluster else None,
+            is_cluster=is_cluster,
+            standby_username=names.POSTGRES_STANDBY_USERNAME,
             rewind_username=names.POSTGRES_REWIND_USERNAME,
         ),
     )

@@ -18,7 +18,7 @@ CHECKS = {
     "ruff format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy", "--strict"],
 }
-_NOT_FAST = "not stack and not prod and not lab and not toolchain and not app"
+_NOT_FAST = "not stack and not prod and not lab and not patroni and not toolchain and not app"
 # Debian's packages of the programs that the tests of app/ and of the alert rules start for themselves.
 _SERVERS = {
     "postgres": "postgresql-15",

@@ -51,17 +51,21 @@ def prod_plan(instance: str, octet: int, **settings: Any) -> DeploymentPlan:
     return build_plan(StackSettings.from_config(config))
 
 
+def clustered(plan: DeploymentPlan) -> dict[str, ServiceSpec]:
+    """The members of both clusters."""
+    wanted = (names.POSTGRES, names.ETCD)
+    return {service.name: service for service in plan.services if service.name.rpartition("-")[0] in wanted}
+
+
 class Stand:
     """A running cluster; `close` leaves nothing behind."""
 
     def __init__(self, prefix: str, octet: int) -> None:
         self.prefix = prefix
         self.plan = prod_plan(prefix, octet)
-        self.services = {
-            service.name: service
-            for service in self.plan.services
-            if service.name.rpartition("-")[0] in (names.POSTGRES, names.ETCD)
-        }
+        self.services = clustered(self.plan)
+        # The plan that a service was last started with.
+        self._plans = dict.fromkeys(self.services, self.plan)
         self.members = [name for name in self.services if name.startswith(names.POSTGRES)]
         self.folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-"))
         self.passwords = {secret.name: secrets.token_urlsafe(32) for secret in self.plan.secrets}
@@ -77,8 +81,6 @@ class Stand:
     def up(self) -> None:
         """Everything at once, as a first `up` does."""
         self._build()
-        for config in self.plan.configs:
-            self._write(f"configs/{config.name}", config.content, 0o444)
         for network in self.plan.networks:
             if network.name in NETWORKS:
                 docker("network", "create", "--internal", f"--subnet={network.subnet}", self._network(network.name))
@@ -165,9 +167,16 @@ class Stand:
         )
         return done.stdout + done.stderr
 
-    def set_password(self, secret: str, value: str) -> None:
-        """For containers that are started from now on."""
-        self.passwords[secret] = value
+    def update(self, service: str, plan: DeploymentPlan) -> None:
+        """Stops the service and starts it as `plan` has it."""
+        self.stop(service)
+        self._plans[service] = plan
+        self.services[service] = clustered(plan)[service]
+        self.start(service)
+
+    def renew_passwords(self) -> None:
+        """For what is started from now on; containers that run keep theirs, as a Swarm secret's version is theirs."""
+        self.passwords = {name: secrets.token_urlsafe(32) for name in self.passwords}
 
     def _watch(self) -> None:
         ended: dict[str, float] = {}
@@ -197,7 +206,8 @@ class Stand:
     def _write(self, path: str, content: str, mode: int, uid: int = 0) -> Path:
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
+        if target.exists():
+            return target
         target.write_text(content)
         shutil.chown(target, uid, uid)
         target.chmod(mode)
@@ -206,9 +216,15 @@ class Stand:
     def _create(self, spec: ServiceSpec) -> list[str]:
         self.folder.chmod(0o755)
         mounts = [f"--volume={self._volume(spec.name, mount.volume)}:{mount.target}" for mount in spec.volumes]
-        mounts += [f"--volume={self.folder}/configs/{mount.config}:{mount.target}:ro" for mount in spec.configs]
+        configs = {config.name: config for config in self._plans[spec.name].configs}
+        for wanted in spec.configs:
+            config = configs[wanted.config]
+            path = self._write(f"configs/{config.name}-{config.digest}", config.content, 0o444)
+            mounts.append(f"--volume={path}:{wanted.target}:ro")
         for mount in spec.secrets:
-            path = self._write(f"{spec.name}/{mount.secret}", self.passwords[mount.secret], mount.mode, mount.uid)
+            path = self._write(
+                f"{spec.name}-{time.monotonic_ns()}/{mount.secret}", self.passwords[mount.secret], mount.mode, mount.uid
+            )
             mounts.append(f"--volume={path}:{names.secret_path(mount.target)}:ro")
         mounts += [f"--tmpfs={mount.target}:size={mount.size_bytes},mode={mount.mode:o}" for mount in spec.tmpfs]
         check = spec.healthcheck

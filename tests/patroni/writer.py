@@ -27,9 +27,10 @@ class Writers:
     """
 
     def __init__(self, addresses: Callable[[], list[str]], password: str) -> None:
+        self.user = names.of_generation(names.POSTGRES_APP_USERNAME, 1)
         self._look = addresses
         self._addresses = addresses()
-        self._password = password
+        self.password = password
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._lookout = threading.Thread(target=self._look_again, daemon=True)
@@ -69,8 +70,8 @@ class Writers:
     async def connection(self) -> Any:
         servers = [(address, names.POSTGRES_PORT) for address in self._addresses if address]
         return await Primary(servers).connect(
-            user=names.POSTGRES_APP_USERNAME,
-            password=self._password,
+            user=self.user,
+            password=self.password,
             database=names.POSTGRES_DATABASE,
             timeout=2.0,
             command_timeout=STATEMENT_SECONDS,

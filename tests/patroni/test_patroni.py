@@ -1,0 +1,198 @@
+"""The production stack's PostgreSQL, for real: it is broken in every part, and nothing acknowledged may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from infra import names
+from ops.cluster import postgres
+from ops.cluster.members import MemberError
+from ops.errors import DeployError
+from tests.patroni import measure
+from tests.patroni.stand import Stand, docker, prod_plan
+from tests.patroni.writer import Writers
+
+pytestmark = [pytest.mark.patroni, pytest.mark.timeout(1200)]
+
+OCTET = 98
+# Generous: a busy machine must not fail a test. What it takes on an idle one is what tests.patroni.measure measures.
+WAIT_SECONDS = 180.0
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    if docker("version", "--format", "{{.Server.Version}}", check=False).strip() == "":
+        pytest.skip("Docker does not answer")
+    made = Stand("pidea-test-pg", OCTET)
+    try:
+        made.up()
+        measure.settle(made, 300)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def writers(stand: Stand) -> Iterator[Writers]:
+    """They write before, through and after whatever the test does; what was acknowledged must be there in the end."""
+    measure.settle(stand, WAIT_SECONDS)
+    with Writers(stand.addresses, stand.passwords[names.POSTGRES_APP_PASSWORD]) as running:
+        yield running
+    measure.settle(stand, WAIT_SECONDS)
+    assert asyncio.run(running.missing()) == set()
+
+
+def settings(stand: Stand, member: str) -> list[str]:
+    shown = ("data_checksums", "password_encryption", "synchronous_commit", "hba_file")
+    return [stand.sql(member, f"SHOW {name}") for name in shown]
+
+
+def request(stand: Stand, member: str, method: str, path: str) -> str:
+    """The first line of the answer to a request without a password."""
+    script = (
+        f"exec 3<>/dev/tcp/127.0.0.1/8008; printf '{method} {path} HTTP/1.0\\r\\nContent-Length: 2\\r\\n\\r\\n{{}}' >&3"
+    )
+    return stand.run(member, ("bash", "-c", f"{script}; head -n 1 <&3")).strip()
+
+
+def test_a_primary_and_a_synchronous_standby_and_another(stand: Stand) -> None:
+    measure.settle(stand)
+    members = postgres.look_at_all(stand.run, stand.members)
+    assert sorted(member.role for member in members) == ["primary", "standby", "standby"]
+    primary = postgres.primary_of(members)
+    assert primary is not None
+    assert sorted(standby.is_synchronous for standby in primary.standbys.values()) == [False, True]
+    for member in stand.members:
+        assert settings(stand, member) == ["on", "scram-sha-256", "on", "/etc/pidea/pg_hba.conf"]
+
+
+def test_nobody_changes_the_cluster_without_a_password(stand: Stand) -> None:
+    for path in ("/switchover", "/restart", "/reinitialize"):
+        assert " 401 " in request(stand, "postgres-1", "POST", path)
+    assert " 401 " in request(stand, "postgres-1", "PATCH", "/config")
+    assert " 200 " in request(stand, "postgres-1", "GET", "/liveness")
+
+
+def test_no_password_is_where_it_can_be_seen(stand: Stand) -> None:
+    for service in stand.services:
+        seen = docker("inspect", stand.container(service)) + docker("top", stand.container(service), "-eo", "pid,args")
+        seen += stand.run(service, ("bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'"))
+        seen += stand.logs(service)
+        assert [name for name, value in stand.passwords.items() if value in seen] == []
+
+
+def test_the_superuser_comes_in_from_inside_alone(stand: Stand) -> None:
+    password = stand.passwords[names.POSTGRES_SUPERUSER_PASSWORD]
+    login = "read -r PGPASSWORD; export PGPASSWORD; exec psql -XAtq --host=127.0.0.1 --username=postgres -c 'SELECT 1'"
+    with pytest.raises(MemberError, match=r"no pg_hba\.conf entry"):
+        stand.run("postgres-1", ("bash", "-c", login), password + "\n")
+
+
+def test_killed_primary(stand: Stand, writers: Writers) -> None:
+    old, standby = measure.settle(stand)
+    stand.kill(old)
+    began = time.monotonic()
+    writers.wait_for_writes(began + 1, WAIT_SECONDS)
+    assert measure.settle(stand, WAIT_SECONDS)[0] == standby
+
+
+def test_primary_that_is_cut_off(stand: Stand, writers: Writers) -> None:
+    """It may take writes for as long as it likes: without a standby it acknowledges none."""
+    old, standby = measure.settle(stand)
+    stand.disconnect(old)
+    began = time.monotonic()
+    writers.wait_for_writes(began + 1, WAIT_SECONDS)
+    stand.connect(old)
+    assert measure.settle(stand, WAIT_SECONDS)[0] == standby
+
+
+def test_planned_hand_over(stand: Stand, writers: Writers) -> None:
+    old, standby = measure.settle(stand)
+    assert postgres.hand_over(stand.run, stand.members) == standby
+    writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
+    assert postgres.look(stand.run, old).role == "standby"
+
+
+def test_no_hand_over_while_a_standby_is_missing(stand: Stand, writers: Writers) -> None:
+    primary, standby = measure.settle(stand)
+    stand.stop(standby)
+    try:
+        with pytest.raises(DeployError, match=standby):
+            postgres.hand_over(stand.run, stand.members)
+        assert postgres.look(stand.run, primary).role == "primary"
+    finally:
+        stand.start(standby)
+
+
+def test_member_that_lost_its_volume_copies_the_primary(stand: Stand, writers: Writers) -> None:
+    primary, standby = measure.settle(stand)
+    for member in (standby, primary):
+        stand.lose_volume(member)
+        writers.wait_for_writes(time.monotonic() + 1, WAIT_SECONDS)
+        stand.start(member)
+        measure.settle(stand, WAIT_SECONDS)
+
+
+def test_etcd_member_that_lost_its_volume_joins_the_same_cluster(stand: Stand, writers: Writers) -> None:
+    def cluster() -> tuple[int, set[str]]:
+        said = json.loads(stand.run("etcd-1", ("etcdctl", "member", "list", "-w", "json")))
+        return said["header"]["cluster_id"], {m["name"] for m in said["members"] if m.get("clientURLs")}
+
+    before = cluster()
+    stand.lose_volume("etcd-2")
+    stand.start("etcd-2")
+    deadline = time.monotonic() + WAIT_SECONDS
+    while cluster() != before or "joining the cluster anew" not in stand.logs("etcd-2"):
+        assert time.monotonic() < deadline, stand.logs("etcd-2")
+        time.sleep(1)
+    healthy = ("etcdctl", "endpoint", "health")
+    assert "is healthy" in stand.run("etcd-2", ("bash", "-c", f"{' '.join(healthy)} 2>&1"))
+    writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
+
+
+def test_without_a_majority_of_etcd_the_primary_goes_on(stand: Stand, writers: Writers) -> None:
+    primary, _ = measure.settle(stand)
+    lost = ("etcd-1", "etcd-3")
+    for service in lost:
+        stand.kill(service, for_good=True)
+    try:
+        # Longer than a lock lives.
+        time.sleep(25)
+        assert postgres.look(stand.run, primary).role == "primary"
+        writers.wait_for_writes(time.monotonic(), 30)
+    finally:
+        for service in lost:
+            stand.start(service)
+    measure.settle(stand, WAIT_SECONDS)
+
+
+def test_passwords_are_renewed_member_by_member(stand: Stand, writers: Writers) -> None:
+    """The clients still have the old ones until the last member is through, and standbys never stop."""
+    primary, _ = measure.settle(stand)
+    plan = prod_plan(stand.prefix, OCTET, secretsVersion=2)
+    old = stand.passwords[names.POSTGRES_APP_PASSWORD]
+    stand.renew_passwords()
+    for member in sorted(stand.members, key=lambda member: member == primary):
+        if member == primary:
+            postgres.hand_over(stand.run, stand.members)
+        stand.update(member, plan)
+        measure.settle(stand, WAIT_SECONDS)
+        writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
+    asyncio.run(login(writers))
+    writers.user = names.of_generation(names.POSTGRES_APP_USERNAME, 2)
+    writers.password = stand.passwords[names.POSTGRES_APP_PASSWORD]
+    asyncio.run(login(writers))
+    assert old != writers.password
+
+
+async def login(writers: Writers) -> None:
+    connection = await writers.connection()
+    try:
+        assert await connection.fetchval("SELECT current_user") == names.POSTGRES_APP_USERNAME
+    finally:
+        await connection.close()
