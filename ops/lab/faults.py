@@ -132,9 +132,10 @@ def disk_full(lab: Lab, node: str) -> Fault:
     with _node(lab, node, "disk-full") as (api, _, slot, done):
         script = (
             f"free=$(df --output=avail -B1 /mnt/volumes | tail -1); fallocate -l $free {_FILLER} 2>/dev/null; "
-            f"cat /dev/zero 2>/dev/null >>{_FILLER}; stat -c %s {_FILLER}"
+            f"cat /dev/zero 2>/dev/null >>{_FILLER}; true"
         )
-        filled = int(shell.run(api, lab.container(slot), "sh", "-c", script).split()[-1])
+        shell.run(api, lab.container(slot), "sh", "-c", script)
+        filled = int(shell.ask(api, lab.container(slot), f"stat -c %s {_FILLER}"))
         return done(f"{filled // MIB} MiB filled, nothing free for volumes")
 
 
@@ -164,7 +165,7 @@ def of_node(api: docker.APIClient, container: str) -> list[str]:
         f"tc qdisc show dev {_INTERFACE} root | grep -E 'tbf|netem' | sed 's/^/shaped /'; "
         f"[ ! -e {_FILLER} ] || echo filled"
     )
-    said = shell.run(api, container, "sh", "-c", script).splitlines()
+    said = shell.ask(api, container, script).splitlines()
     found = {
         "partition": any(f"{_COMMENT}:partition" in line for line in said),
         "slow": any(f"{_COMMENT}:loss" in line or line.startswith("shaped ") for line in said),
@@ -218,7 +219,7 @@ def _add_rule(api: docker.APIClient, container: str, chain: str, match: Sequence
 
 
 def _remove_rules(api: docker.APIClient, container: str, kind: str = "") -> None:
-    for line in shell.run(api, container, "iptables", "-w", "-t", "mangle", "-S").splitlines():
+    for line in shell.ask(api, container, "iptables -w -t mangle -S").splitlines():
         if f"{_COMMENT}:{kind}" in line and line.startswith("-A "):
             shell.run(api, container, "iptables", "-w", "-t", "mangle", "-D", *shlex.split(line)[1:])
 

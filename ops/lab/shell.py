@@ -10,6 +10,8 @@ import docker
 
 from ops.errors import HostError
 
+_END = "-- end --"
+_ATTEMPTS = 10
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -30,6 +32,18 @@ def attempt(api: docker.APIClient, container: str, *command: str) -> tuple[int, 
         return int(api.exec_inspect(started)["ExitCode"] or 0), said.decode(errors="replace")
     except docker.errors.APIError as error:
         raise HostError(f"{container} runs no commands now: {error.explanation or error}.") from error
+
+
+def ask(api: docker.APIClient, container: str, script: str) -> str:
+    """What `script`, which changes nothing, printed; whole, or HostError.
+
+    On a machine under load Docker sometimes ends an exec before it has handed on what was printed, and says nothing.
+    """
+    for _ in range(_ATTEMPTS):
+        said, found, _ = run(api, container, "sh", "-c", f"{script}\necho {_END}").rpartition(_END)
+        if found:
+            return said
+    raise HostError(f"What {container} says does not arrive here; run the command again.")
 
 
 def at_once(act: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
