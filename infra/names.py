@@ -16,6 +16,7 @@ COLLECTOR: Final = "collector"
 REDIS_EXPORTER: Final = "redis-exporter"
 POSTGRES_EXPORTER: Final = "postgres-exporter"
 NODE_EXPORTER: Final = "node-exporter"
+BLACKBOX_EXPORTER: Final = "blackbox-exporter"
 SENTINEL: Final = "sentinel"
 ETCD: Final = "etcd"
 CONTROLLER: Final = "controller"
@@ -111,6 +112,7 @@ JAEGER_METRICS_PORT: Final = 8888
 REDIS_EXPORTER_PORT: Final = 9121
 POSTGRES_EXPORTER_PORT: Final = 9187
 NODE_EXPORTER_PORT: Final = 9100
+BLACKBOX_EXPORTER_PORT: Final = 9115
 CONTROLLER_PORT: Final = 9200
 
 # User (and group) ids inside the containers; the Dockerfiles create the same.

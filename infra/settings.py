@@ -38,6 +38,7 @@ OVERRIDABLE_IMAGES = frozenset(
         names.REDIS_EXPORTER,
         names.POSTGRES_EXPORTER,
         names.NODE_EXPORTER,
+        names.BLACKBOX_EXPORTER,
         names.APP,
     }
 )

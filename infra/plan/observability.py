@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra import names
-from infra.plan import alertmanager, jaeger, node_exporter, prometheus
+from infra.plan import alertmanager, blackbox_exporter, jaeger, node_exporter, prometheus
 from infra.settings import StackSettings
 from infra.spec import SubsystemSpec, VolumeSpec
 
@@ -21,11 +21,13 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             *prometheus.configs(settings),
             alertmanager.config(),
             *jaeger.configs(settings),
+            *blackbox_exporter.configs(settings),
         ),
         services=(
             *prometheus.services(settings),
             *alertmanager.services(settings),
             *jaeger.services(settings),
             node_exporter.service(settings),
+            *blackbox_exporter.services(settings),
         ),
     )

@@ -75,6 +75,9 @@ def _config(settings: StackSettings, member: str) -> ConfigSpec:
         rule_files=[_rule_path(rule) for rule in (*_rules(settings), *_expected(settings))],
         alertmanager_names=dns_names(members(names.ALERTMANAGER, settings.alertmanager.replicas)),
         alertmanager_port=names.ALERTMANAGER_PORT,
+        edge_name=dns_names((names.EDGE,))[0] if settings.edge.tls else None,
+        edge_port=names.EDGE_PUBLIC_PORT,
+        blackbox_address=f"{names.physical(settings.instance, names.BLACKBOX_EXPORTER)}:{names.BLACKBOX_EXPORTER_PORT}",
         targets=[(target.job, dns_names(target.services), target.port, target.path) for target in targets(settings)],
     )
 

@@ -47,6 +47,7 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         Target(names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/metrics"),
         Target(names.JAEGER, (names.JAEGER,), names.JAEGER_METRICS_PORT),
         *_collector(settings),
+        *_blackbox(settings),
     )
 
 
@@ -54,6 +55,12 @@ def _controller(settings: StackSettings) -> tuple[Target, ...]:
     if not settings.redis.replicas:
         return ()
     return (Target(names.CONTROLLER, (names.CONTROLLER,), names.CONTROLLER_PORT),)
+
+
+def _blackbox(settings: StackSettings) -> tuple[Target, ...]:
+    if not settings.edge.tls:
+        return ()
+    return (Target("blackbox", (names.BLACKBOX_EXPORTER,), names.BLACKBOX_EXPORTER_PORT),)
 
 
 def _collector(settings: StackSettings) -> tuple[Target, ...]:
