@@ -51,9 +51,13 @@ def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceS
     name = names.member(names.POSTGRES, slot)
     host = names.physical(settings.instance, name)
     # Whether Patroni does its rounds, not whether the server runs: a standby that waits for a primary, or copies one,
-    # must be left alone; and until it is healthy, its name is not in DNS.
+    # must be left alone; and until it is healthy, its name is not in DNS. Patient: a node that is too busy to check in
+    # time must not lose its member for it, and Patroni itself gives a primary up that it cannot keep.
     healthcheck = HealthcheckSpec(
-        command=("CMD", "http-ok", str(names.PATRONI_PORT), "/liveness"), timeout_seconds=10, start_period_seconds=60
+        command=("CMD", "http-ok", str(names.PATRONI_PORT), "/liveness"),
+        timeout_seconds=10,
+        retries=10,
+        start_period_seconds=120,
     )
     return dataclasses.replace(
         server,
