@@ -1,4 +1,4 @@
-"""Where a lab's swarm is managed from: the first of its nodes that answers as a manager just now."""
+"""Where a lab's swarm is managed from: a node that answers as a manager just now."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ops.host.endpoint import Endpoint
 from ops.lab.record import Record, require
 from ops.lab.reference import Lab, node_name
 
-_ANSWER_SECONDS = 3.0
+_ANSWER_SECONDS = 4.0
 # A swarm that loses its leader is silent for 10 to 17 s (measured) until it has another.
-_ELECTION_SECONDS = 25.0
+_ELECTION_SECONDS = 40.0
 _BETWEEN_SECONDS = 0.5
 
 
@@ -29,7 +29,7 @@ def of_node(lab: Lab, slot: int) -> Endpoint:
 
 
 def manager(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> int:
-    """The slot of a node whose engine can manage the swarm: the last one that was used, else the first.
+    """The slot of a node whose engine can manage the swarm: the last one that was used, else another.
 
     It stays the same for as long as it answers, since volumes are each engine's own. Waits for an election that is
     under way.
@@ -62,10 +62,16 @@ def of(lab: Lab, wait_seconds: float = _ELECTION_SECONDS) -> Endpoint:
 
 
 def _first(lab: Lab, record: Record) -> int | None:
-    with concurrent.futures.ThreadPoolExecutor(record.nodes) as pool:
-        answers = pool.map(lambda slot: _manages(lab, slot), record.slots)
-        managers = [slot for slot, manages in zip(record.slots, answers, strict=True) if manages]
-    return min(managers, key=lambda slot: (not _is_current(lab, slot), slot), default=None)
+    current = [slot for slot in record.slots if _is_current(lab, slot)]
+    if current and _manages(lab, current[0]):
+        return current[0]
+    others = [slot for slot in record.slots if slot not in current]
+    pool = concurrent.futures.ThreadPoolExecutor(len(others))
+    try:
+        asked = {pool.submit(_manages, lab, slot): slot for slot in others}
+        return next((asked[done] for done in concurrent.futures.as_completed(asked) if done.result()), None)
+    finally:
+        pool.shutdown(wait=False)  # a node that is paused takes its time, and the others have answered
 
 
 def _is_current(lab: Lab, slot: int) -> bool:

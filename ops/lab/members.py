@@ -20,13 +20,13 @@ NODE_LABEL = "dev.pidea.slot"
 # More managers only make agreement slower; Docker advises at most seven.
 MANAGERS_MAX = 7
 _PORT = 2377
-_START_SECONDS = 60.0
-_READY_SECONDS = 60.0
+_START_SECONDS = 120.0
+_READY_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 
 
 def wait_for_engines(lab: Lab, record: Record) -> None:
-    """Waits for every node's engine. Raises HostError for one that does not start in a minute."""
+    """Waits for every node's engine. Raises HostError for one that does not start in two minutes."""
     shell.at_once(lambda slot: wait_for_engine(lab, slot), record.slots)
 
 
@@ -57,7 +57,7 @@ def label(lab: Lab, record: Record) -> None:
 
 
 def wait_until_ready(lab: Lab, record: Record) -> None:
-    """Waits until every node is ready, and every manager in touch with the leader. Raises HostError after a minute."""
+    """Waits until every node is ready, and every manager in touch with the leader. Raises HostError after two."""
     deadline = time.monotonic() + _READY_SECONDS
     missing = list(record.slots)
     while missing:
@@ -112,7 +112,7 @@ def _is_ready(node: dict[str, Any] | None) -> bool:
 
 
 def wait_for_engine(lab: Lab, slot: int) -> None:
-    """Waits for one node's engine. Raises HostError where it does not start in a minute."""
+    """Waits for one node's engine. Raises HostError where it does not start in two minutes."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
