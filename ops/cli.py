@@ -14,7 +14,7 @@ from ops.errors import OpsError
 
 # The order of `--help`: from an empty machine to a running stack, then the developer's commands.
 _ORDER = (
-    "setup doctor lab up preview policy status logs open destroy env bench check test".split()  # noqa: SIM905 - reads as a line
+    "setup doctor lab up preview certificate policy status logs open destroy env bench check test".split()  # noqa: SIM905 - reads as a line
 )
 
 
