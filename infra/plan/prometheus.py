@@ -45,6 +45,7 @@ def _rules(settings: StackSettings) -> tuple[ConfigSpec, ...]:
         "cluster.yml": settings.nodes > 1,
         "certificate.yml": settings.edge.tls,
         "controller.yml": settings.redis.replicas > 0,
+        "redis-cluster.yml": settings.redis.replicas > 0,
     }
     files = [path for path in sorted(RULES.glob("*.yml")) if only_where.get(path.name, True)]
     return tuple(config_from_text(f"rules-{path.stem}", path.read_text()) for path in files)
@@ -78,7 +79,10 @@ def _config(settings: StackSettings, member: str) -> ConfigSpec:
         edge_name=dns_names((names.EDGE,))[0] if settings.edge.tls else None,
         edge_port=names.EDGE_PUBLIC_PORT,
         blackbox_address=f"{names.physical(settings.instance, names.BLACKBOX_EXPORTER)}:{names.BLACKBOX_EXPORTER_PORT}",
-        targets=[(target.job, dns_names(target.services), target.port, target.path) for target in targets(settings)],
+        targets=[
+            (target.job, dns_names(target.services), target.port, target.path, target.of)
+            for target in targets(settings)
+        ],
     )
 
 

@@ -12,7 +12,8 @@ from infra.settings import StackSettings
 class Target:
     """Services that are scraped alike; `job` is what alerts and dashboards know them by.
 
-    `replicas` is how many tasks each of the services has.
+    `replicas` is how many tasks each of the services has. `of` is an address that they tell about instead of their own,
+    with `SLOT` for the number of the service.
     """
 
     job: str
@@ -20,6 +21,7 @@ class Target:
     port: int
     path: str = "/metrics"
     replicas: int = 1
+    of: str | None = None
 
     @property
     def tasks(self) -> int:
@@ -40,6 +42,7 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         Target(names.APP, (names.APP,), names.APP_PORT, replicas=settings.app.replicas),
         Target(names.EDGE, (names.EDGE,), names.EDGE_METRICS_PORT, replicas=settings.nodes),
         Target(names.REDIS, members(names.REDIS_EXPORTER, settings.redis.replicas + 1), names.REDIS_EXPORTER_PORT),
+        *_sentinels(settings),
         *_controller(settings),
         *_postgres(settings),
         Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT, replicas=settings.nodes),
@@ -49,6 +52,16 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         *_collector(settings),
         *_blackbox(settings),
     )
+
+
+def _sentinels(settings: StackSettings) -> tuple[Target, ...]:
+    """What the exporters of the servers say of the sentinels beside them."""
+    if not settings.redis.replicas:
+        return ()
+    exporters = members(names.REDIS_EXPORTER, settings.redis.replicas + 1)
+    host = names.physical(settings.instance, f"{names.SENTINEL}-SLOT")
+    address = f"redis://{host}:{names.SENTINEL_PORT}"
+    return (Target(names.SENTINEL, exporters, names.REDIS_EXPORTER_PORT, "/scrape", of=address),)
 
 
 def _controller(settings: StackSettings) -> tuple[Target, ...]:
