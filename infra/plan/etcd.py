@@ -50,6 +50,8 @@ def _member(settings: StackSettings, slot: int) -> ServiceSpec:
             f"--listen-metrics-urls=http://0.0.0.0:{names.ETCD_METRICS_PORT}",
             "--logger=zap",
         ),
+        # A name is looked up on one network after the other in the order of their names, so members find one another on
+        # the one that they listen on.
         networks=(names.CONSENSUS, names.TELEMETRY),
         env=MappingProxyType(
             {

@@ -118,3 +118,5 @@ class Writers:
                     connection.terminate()
                     connection = None
                 await asyncio.sleep(0.05)
+        if connection is not None:
+            connection.terminate()
