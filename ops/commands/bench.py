@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(_group)
     group.command(name="deploy")(deploy)
     group.command(name="app")(application)
+    group.command(name="policy")(policy)
     app.add_typer(group, name="bench")
 
 
@@ -42,6 +43,23 @@ def deploy(
     for item in measured:
         table.add_row(item.name, str(item.ours), str(item.theirs), f"{item.ratio:.2f}")
     console.out.print(table)
+
+
+def policy(
+    environment: Annotated[str, typer.Argument(help="staging or prod.")] = "prod",
+    runs: Annotated[int, typer.Option(min=2, max=50, help="How often; with and without the pack take turns.")] = 8,
+    write: Annotated[bool, typer.Option("--write", help="Put it into docs/policies/time.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements for scripts.")] = False,
+) -> None:
+    """Time a preview with the policy pack and without. Exits with 1 where the pack takes longer than promised."""
+    from ops.bench import policies
+
+    measured = policies.run(environment, runs)
+    if write:
+        policies.write(measured)
+    typer.echo(json.dumps(dataclasses.asdict(measured), indent=2) if as_json else policies.page(measured))
+    if not measured.is_quick:
+        raise typer.Exit(1)
 
 
 class Section(enum.StrEnum):

@@ -111,11 +111,15 @@ class Pulumi:
         *,
         findings: Path | None = None,
         before: State | None = None,
+        judged: bool = True,
     ) -> process.Result:
         """What `up` would do, judged by the policy pack, which adds what it finds to the file `findings`.
 
-        The pack compares with `before`, where that is not `state`. Raises and returns as `stream` does.
+        The pack compares with `before`, where that is not `state`. Raises and returns as `stream` does. Not `judged`,
+        it tells how long the pack takes.
         """
+        if not judged:
+            return self._stream(["preview", *options], log, state.salt, on_poll)
         return self._judged(["preview", *options], log, state, on_poll, findings, before)
 
     def secret_setting(self, key: str, state: State) -> str | None:
