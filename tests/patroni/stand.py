@@ -181,7 +181,10 @@ class Stand:
     def _watch(self) -> None:
         ended: dict[str, float] = {}
         while not self._closing.wait(0.2):
-            lines = docker("ps", "--filter", f"name=^{self.prefix}-", "--format", "{{.Names}}", check=False).split()
+            try:
+                lines = docker("ps", "--filter", f"name=^{self.prefix}-", "--format", "{{.Names}}").split()
+            except (RuntimeError, subprocess.TimeoutExpired):
+                continue  # an engine that is too busy to answer says nothing about the containers
             with self._lock:
                 for service in self.wanted:
                     if self.container(service) in lines:
