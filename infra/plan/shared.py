@@ -35,8 +35,8 @@ def http_check(settings: StackSettings, image: str, port: int, path: str, start_
     if settings.nodes == 1:
         return HealthcheckSpec(command=command, start_period_seconds=start_period_seconds)
     # Each check starts a process in the container, some 0.1 s of processor time. Where there are replicas a service can
-    # wait a little longer for its turn; and a check that an overloaded node does not get to must not end what it checks,
-    # since starting it again would cost the node even more.
+    # wait a little longer for its turn. A check that an overloaded node does not get to must not end what it checks:
+    # starting it again would cost the node even more.
     return HealthcheckSpec(
         command=command, start_period_seconds=start_period_seconds, interval_seconds=10, timeout_seconds=10, retries=2
     )
