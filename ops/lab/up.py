@@ -94,8 +94,8 @@ def check_count(nodes: int | None) -> None:
         return
     if nodes % 2 == 0:
         raise UsageError(
-            f"{nodes} nodes are an even quorum: they can lose no more than {nodes - 1}, and split in halves neither of "
-            "which may decide. Choose an odd number (--nodes)."
+            f"{nodes} nodes are an even quorum: one more than an odd number survives no further loss, and "
+            "halves that do not see each other can both decide nothing. Choose an odd number (--nodes)."
         )
     if not NODES_DEFAULT <= nodes <= NODES_MAX:
         raise UsageError(f"A lab has {NODES_DEFAULT} to {NODES_MAX} nodes, not {nodes} (--nodes).")

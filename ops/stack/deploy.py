@@ -64,11 +64,12 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
     from ops.host import setup
 
     steps = progress.Steps()
+    builder = target.builder_of(stack)  # where the lab is not there, nothing is made, not even the lock's folder
     with lock.exclusive(stack):
         instances.ensure(stack)
         plan = settings.plan_of(stack)
         with steps.step("Prepare this machine"):
-            ready = setup.run(where=target.builder_of(stack))
+            ready = setup.run(where=builder)
         pulumi = Pulumi(stack, ready.toolchain)
         with steps.step("Check state, ports, disk and memory"):
             state = open_state(pulumi, break_lock=break_lock)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.errors import DeployError
-from ops.stack import deploy, environment, instances, lock, progress, settings
+from ops.stack import deploy, environment, instances, lock, progress, settings, target
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
@@ -35,6 +35,7 @@ class Planned:
 
 def preview(stack: Stack, *, refresh: bool, diff: bool) -> Planned:
     """Asks Pulumi. Makes the (empty) stack where there is none. Raises UsageError, StateError, DeployError."""
+    target.builder_of(stack)  # where the lab is not there, nothing is made, not even the lock's folder
     with lock.exclusive(stack):
         instances.ensure(stack)
         settings.plan_of(stack)

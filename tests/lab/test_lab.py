@@ -173,5 +173,7 @@ def _killed_while(lab: Lab, sign: str) -> None:
         for line in process.stderr:
             if sign in line:
                 break
+        while not lab.folder.exists():
+            time.sleep(0.05)
         time.sleep(0.4)
         process.send_signal(signal.SIGKILL)
