@@ -20,7 +20,7 @@ from ops.host import sources
 from ops.host.lock import only_one
 from ops.lab import containers, images, kernel, machine, members, record, remains, shell
 from ops.lab.record import Record
-from ops.lab.reference import Lab
+from ops.lab.reference import LABEL, Lab
 from ops.stack import instances, preflight, swarm
 from ops.stack.progress import Steps
 
@@ -167,6 +167,9 @@ def _make_network(api: docker.APIClient, lab: Lab) -> str:
         except docker.errors.APIError:
             if attempt == _ATTEMPTS:
                 raise
+            # Docker finishes what a command that was killed had asked for, also after we looked.
+            for left in api.networks(filters={"label": f"{LABEL}={lab.name}"}):
+                api.remove_network(left["Id"])
         else:
             return str(subnet)
     raise AssertionError("unreachable")
