@@ -22,7 +22,7 @@ from pathlib import Path
 from infra import names
 from ops.cluster import redis as cluster
 from ops.cluster.redis_hand_over import hand_over
-from tests.redis_ha.rig import CLIENT_IMAGE, GROUP, INSTANCE, Rig, docker
+from tests.redis_ha.rig import CLIENT_IMAGE, GROUP, INSTANCE, NETWORK, Rig, docker
 
 RESTART_SECONDS = 2.0
 HOLD_SECONDS = 12.0
@@ -49,7 +49,7 @@ class Writer:
         sentinels = ",".join(rig.container(name) for name in rig.sentinels)
         command = ["python3", "-u", "/usr/local/bin/writer.py", sentinels, PASSWORD_FILE, run, "300"]
         mount = f"{rig.secret_file(names.REDIS_ADMIN_PASSWORD)}:{PASSWORD_FILE}:ro"
-        network = f"container:{rig.container(beside)}" if beside else INSTANCE
+        network = f"container:{rig.container(beside)}" if beside else NETWORK
         start = ["docker", "run", "--rm", "--name", self._name, "-v", mount, "--network", network]
         start += [*GROUP, *([] if beside else rig.hosts), CLIENT_IMAGE]
         if beside:
@@ -75,8 +75,10 @@ class Outcome:
     recovery_seconds: float
 
 
-def longest_gap(acked: list[Attempt], started: float) -> float:
-    times = [a.done for a in acked if a.done >= started - 1]
+def longest_gap(attempts: list[Attempt], started: float) -> float:
+    """Between two acknowledged writes; a writer that never came back counts until its last attempt."""
+    times = [a.done for a in attempts if a.done >= started - 1 and a.answer == "acked"]
+    times += [a.done for a in attempts[-1:]]
     return max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
 
 
@@ -100,7 +102,7 @@ def freeze(rig: Rig, primary: str) -> None:
 
 def partition(rig: Rig, primary: str) -> None:
     for name in rig.on_node_of(primary):
-        docker("network", "disconnect", INSTANCE, rig.container(name))
+        docker("network", "disconnect", NETWORK, rig.container(name))
     time.sleep(HOLD_SECONDS)
     for name in rig.on_node_of(primary):
         rig.connect(name)
@@ -109,7 +111,7 @@ def partition(rig: Rig, primary: str) -> None:
 def node(rig: Rig, primary: str) -> None:
     """Gone without a word: the network first, so that no connection is closed."""
     for name in rig.on_node_of(primary):
-        docker("network", "disconnect", INSTANCE, rig.container(name))
+        docker("network", "disconnect", NETWORK, rig.container(name))
     for name in rig.on_node_of(primary):
         docker("kill", rig.container(name))
     time.sleep(HOLD_SECONDS)
@@ -168,7 +170,7 @@ def measure(rig: Rig, fault: str, run: str) -> Outcome:
     after = sorted(a.at for a in acked if a.at > started)
     resumed = next((b for a, b in itertools.pairwise(after) if b - a > 1), back)
     return Outcome(
-        gap_seconds=longest_gap(acked, started),
+        gap_seconds=longest_gap(attempts, started),
         acked=len(acked),
         lost=lost,
         isolated_seconds=max((a.done for a in alone), default=started) - started,

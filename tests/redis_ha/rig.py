@@ -26,6 +26,7 @@ from ops.cluster.redis import Layout
 REPOSITORY = Path(__file__).resolve().parents[2]
 INSTANCE = "haredis"
 IMAGE = "haredis"
+NETWORK = f"{INSTANCE}-net"
 CLIENT_IMAGE = "haredis-client"
 BASE_IMAGE = "haredis-base"
 ROOTFS = "pidea/rootfs:bookworm"
@@ -33,7 +34,7 @@ ROOTFS = "pidea/rootfs:bookworm"
 _GROUP = os.environ.get("HAREDIS_CGROUP_PARENT", "")
 GROUP = ("--cgroup-parent", _GROUP) if _GROUP else ()
 # Fixed addresses, known to all: Docker's resolver, too, is slow on a busy machine.
-_SUBNET = "172.31.77.0/24"
+_SUBNET = "172.31.78.0/24"
 _MAKE: dict[SecretForm, Callable[..., str]] = {
     SecretForm.REDIS_CLUSTER_ACL: credentials.redis_cluster_acl,
     SecretForm.SENTINEL_ACL: credentials.sentinel_acl,
@@ -98,7 +99,7 @@ class Rig:
     def up(self) -> None:
         """All members at once, as at the first deployment."""
         self.down_containers()
-        docker("network", "create", "--subnet", _SUBNET, "--label", f"dev.pidea.rig={INSTANCE}", INSTANCE)
+        docker("network", "create", "--subnet", _SUBNET, "--label", f"dev.pidea.rig={INSTANCE}", NETWORK)
         for name in self.members:
             self.create(name)
 
@@ -117,7 +118,7 @@ class Rig:
 
     def connect(self, member: str) -> None:
         """Back to the network."""
-        docker("network", "connect", "--ip", self.address(member), INSTANCE, self.container(member))
+        docker("network", "connect", "--ip", self.address(member), NETWORK, self.container(member))
 
     def create(self, name: str) -> None:
         """A container as the plan says."""
@@ -127,7 +128,7 @@ class Rig:
         check = spec.healthcheck
         command = " ".join(check.command[1:]) if check.command[0] == "CMD" else check.command[1]
         name = f"{INSTANCE}-{spec.name}"
-        arguments = ["run", "-d", "--name", name, "--hostname", name, "--network", INSTANCE, "--user", spec.user]
+        arguments = ["run", "-d", "--name", name, "--hostname", name, "--network", NETWORK, "--user", spec.user]
         arguments += ["--ip", self.address(spec.name), *self.hosts]
         arguments += ["--read-only", "--cap-drop", "ALL", "--dns", "127.0.0.1", "--memory", "256m"]
         arguments += [part for option in spec.dns_options for part in ("--dns-option", option)]
@@ -150,7 +151,7 @@ class Rig:
             docker("rm", "-f", "-v", *left, check=False)
         for member in self.members:
             docker("volume", "rm", f"{INSTANCE}-{member}-data", check=False)
-        docker("network", "rm", INSTANCE, check=False)
+        docker("network", "rm", NETWORK, check=False)
 
     def down(self) -> None:
         """Nothing of it is left but images."""
