@@ -191,7 +191,7 @@ def test_passwords_are_renewed_member_by_member(stand: Stand, writers: Writers) 
 
 
 async def login(writers: Writers) -> None:
-    connection = await writers.connection()
+    connection = await writers.connection(60)
     try:
         assert await connection.fetchval("SELECT current_user") == names.POSTGRES_APP_USERNAME
     finally:

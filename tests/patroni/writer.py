@@ -67,19 +67,19 @@ class Writers:
             time.sleep(0.05)
         raise AssertionError(f"nothing was written for {seconds:g} s")
 
-    async def connection(self) -> Any:
+    async def connection(self, seconds: float = 2.0) -> Any:
         servers = [(address, names.POSTGRES_PORT) for address in self._addresses if address]
         return await Primary(servers).connect(
             user=self.user,
             password=self.password,
             database=names.POSTGRES_DATABASE,
-            timeout=2.0,
+            timeout=seconds,
             command_timeout=STATEMENT_SECONDS,
         )
 
     async def missing(self) -> set[int]:
         """The acknowledged rows that are not in the database."""
-        connection = await self.connection()
+        connection = await self.connection(60)
         try:
             rows = await connection.fetch("SELECT id FROM acknowledged", timeout=60)
         finally:
