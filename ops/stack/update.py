@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra import names
+from infra import outputs as keys
 from infra.spec import DeploymentPlan
 from ops import console
 from ops.errors import DeployError
@@ -100,6 +101,9 @@ def _canary(
     if service is None or not runs or not service.update.delay_seconds:
         return contextlib.nullcontext()
     outputs: Mapping[str, Any] = pulumi.outputs(secrets=True)
+    if keys.OPERATOR_PASSWORD not in outputs:
+        # No run has ever come to its end: there is no good version to compare with.
+        return contextlib.nullcontext()
     return canary.Watch(
         lambda: target.endpoint_of(pulumi.stack),
         canary.application(plan.instance),
