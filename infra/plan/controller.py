@@ -20,6 +20,8 @@ _PATIENCE_SECONDS = 10
 # Twice the failover's limit is when a sentinel tries again, and a member that comes back waits 12 s for its role.
 _PROMOTE_PATIENCE_SECONDS = 20
 _COOLDOWN_SECONDS = 60
+# On a machine that is short of processors a server that is well takes its time.
+_ANSWER_SECONDS = 2
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
@@ -43,6 +45,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
                 "PATIENCE_SECONDS": str(_PATIENCE_SECONDS),
                 "PROMOTE_PATIENCE_SECONDS": str(_PROMOTE_PATIENCE_SECONDS),
                 "COOLDOWN_SECONDS": str(_COOLDOWN_SECONDS),
+                "ANSWER_SECONDS": str(_ANSWER_SECONDS),
                 "PORT": str(names.CONTROLLER_PORT),
                 "REDIS_SERVERS": addresses(servers(settings), names.REDIS_PORT),
                 "REDIS_SENTINELS": addresses(sentinels(settings), names.SENTINEL_PORT),

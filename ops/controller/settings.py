@@ -77,7 +77,7 @@ class Settings:
             promote_patience_seconds=promote_patience,
             cooldown_seconds=_number(environment, "COOLDOWN_SECONDS", "60"),
             looks=int(_number(environment, "LOOKS", "3")),
-            answer_seconds=_number(environment, "ANSWER_SECONDS", "1"),
+            answer_seconds=_number(environment, "ANSWER_SECONDS", "2"),
             port=int(_number(environment, "PORT", "9200")),
         )
 

@@ -106,7 +106,7 @@ def test_an_address_that_nobody_has_stays_as_it_is() -> None:
 def test_it_is_not_well_without_a_look_for_three_intervals() -> None:
     now = [100.0]
     controller = Controller(Settings.from_environment(ENVIRONMENT), clock=lambda: now[0])
-    now[0] += 3 * (5 + 3)
+    now[0] += 3 * (5 + 3 * 2)
     assert not controller.is_well
     now[0] -= 0.1
     assert controller.is_well
