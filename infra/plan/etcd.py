@@ -26,8 +26,8 @@ def _member(settings: StackSettings, slot: int) -> ServiceSpec:
         command=("CMD", "http-ok", str(names.ETCD_METRICS_PORT), "/metrics"),
         # A node that is too busy to check in time must not lose its member for it.
         timeout_seconds=10,
-        retries=10,
-        start_period_seconds=60,
+        retries=6,
+        start_period_seconds=20,
     )
     return ServiceSpec(
         name=name,

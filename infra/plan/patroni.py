@@ -56,8 +56,8 @@ def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceS
     healthcheck = HealthcheckSpec(
         command=("CMD", "http-ok", str(names.PATRONI_PORT), "/liveness"),
         timeout_seconds=10,
-        retries=10,
-        start_period_seconds=120,
+        retries=6,
+        start_period_seconds=45,
     )
     return dataclasses.replace(
         server,
