@@ -98,17 +98,21 @@ def status(name: _Name = "lab", as_json: _Json = False) -> None:
 def env(
     name: _Name = "lab",
     node: Annotated[str | None, typer.Option(help="That node's engine, not the first manager's.")] = None,
+    by_tls: Annotated[bool, typer.Option("--tls", help="By its address and TLS, as on another machine.")] = False,
     as_json: _Json = False,
 ) -> None:
     """Print what a shell needs for plain docker on the lab: eval "$(./pidea lab env)", then docker node ls."""
     import shlex
 
-    from ops.lab import endpoint, record
+    from ops.lab import endpoint, record, tls
     from ops.lab.reference import resolve, slot_of
 
     lab = resolve(name)
     known = record.require(lab)
-    found = endpoint.of_node(lab, slot_of(node, known.nodes)) if node else endpoint.of(lab)
+    if by_tls:
+        found = tls.of_node(lab, known, slot_of(node, known.nodes) if node else endpoint.manager(lab))
+    else:
+        found = endpoint.of_node(lab, slot_of(node, known.nodes)) if node else endpoint.of(lab)
     if as_json:
         typer.echo(json.dumps(found.environment, indent=2))
     else:

@@ -18,7 +18,7 @@ from ops.errors import HostError, UsageError
 from ops.host import engine as engines
 from ops.host import sources
 from ops.host.lock import only_one
-from ops.lab import containers, images, kernel, machine, members, record, remains, shell
+from ops.lab import containers, images, kernel, machine, members, record, remains, shell, tls
 from ops.lab.record import Record
 from ops.lab.reference import LABEL, Lab
 from ops.stack import instances, preflight, swarm
@@ -142,6 +142,7 @@ def _make(api: docker.APIClient, lab: Lab, nodes: int, engine: str, node_image: 
     record.write(lab, made)
     for slot in made.slots:
         lab.socket_folder(slot).mkdir(mode=0o700, exist_ok=True)
+    tls.make(lab, made)
     wanted = {lab.container(slot): containers.node(lab, made, slot, node_image) for slot in made.slots}
     wanted[lab.registry] = containers.registry(lab, made, registry_image)
     for name, container in wanted.items():

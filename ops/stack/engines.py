@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import docker
 import requests
 
-from ops.host.endpoint import Endpoint
+from ops.errors import UsageError
 from ops.stack import swarm, target
 from ops.stack.reference import Stack
 
@@ -21,21 +21,22 @@ EngineOf = Callable[[swarm.Task], docker.APIClient | None]
 @contextlib.contextmanager
 def of(stack: Stack | None, api: docker.APIClient) -> Iterator[EngineOf]:
     """Gives the engine of a task's node; None where it cannot be reached from here. `api` is the manager."""
-    if stack is None or stack.lab is None:
-        yield lambda _task: api  # the only node, or the only one whose engine we can reach
+    listed = api.nodes() if stack is not None else []
+    if stack is None or len(listed) == 1:
+        yield lambda _task: api
         return
     with contextlib.ExitStack() as opened:
         clients = {}
-        for node in api.nodes():
+        for node in listed:
             if node["Status"].get("State") != "ready":
                 continue
-            if client := _connected(target.engine_of(stack, node["Description"]["Hostname"])):
+            if client := _connected(stack, node["Description"]["Hostname"]):
                 clients[node["ID"]] = opened.enter_context(contextlib.closing(client))
         yield lambda task: clients.get(task.node_id)
 
 
-def _connected(where: Endpoint) -> docker.APIClient | None:
+def _connected(stack: Stack, node: str) -> docker.APIClient | None:
     try:
-        return where.client(timeout_seconds=_ANSWER_SECONDS)
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):
+        return target.engine_of(stack, node).client(timeout_seconds=_ANSWER_SECONDS)
+    except (UsageError, docker.errors.DockerException, requests.exceptions.RequestException, OSError):
         return None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ops.errors import UsageError
-from ops.host import endpoint
+from ops.host import endpoint, engine, nodes
 from ops.host.endpoint import Endpoint
 from ops.lab import endpoint as labs
 from ops.lab import record, reference
@@ -46,10 +45,7 @@ def engine_of(stack: Stack, node: str) -> Endpoint:
     lab = lab_of(stack)
     if lab is not None:
         return labs.of_node(lab, reference.slot_of(node, record.require(lab).nodes))
-    manager = endpoint.resolve()
-    if manager.socket is not None:
-        return manager
-    raise UsageError(f"The engine of node {node} cannot be reached from here; run the command on that machine.")
+    return nodes.engine_of(engine.require(), node)
 
 
 def host_of(stack: Stack) -> str:

@@ -82,12 +82,18 @@ def test_each_alertmanager_knows_the_others(cluster: Cluster, name: str) -> None
     wait_until(ready, f"{name} is in a cluster of {len(ALERTMANAGER)}", timeout_seconds=60)
 
 
-def test_no_alert_fires_but_the_one_that_always_may(prod: Prod, cluster: Cluster) -> None:
-    """A stack that has just come up and is well has nothing to complain of."""
-    for name in PROMETHEUS:
-        alerts = prometheus(cluster, name, "alerts")["alerts"]
-        firing = {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
-        assert firing == set(), f"{name}: {firing}"
+def test_nothing_critical_is_complained_of(cluster: Cluster) -> None:
+    """A machine that runs all of this at once may well be busy, which is a warning."""
+
+    def firing() -> list[str]:
+        return [
+            f"{name}: {alert['labels']['alertname']} {alert['labels']}"
+            for name in PROMETHEUS
+            for alert in prometheus(cluster, name, "alerts")["alerts"]
+            if alert["state"] == "firing" and alert["labels"]["severity"] == "critical"
+        ]
+
+    wait_for_none(firing, "a critical alert", timeout_seconds=SEEN_WITHIN_SECONDS)
 
 
 def test_a_trace_goes_through_a_collector_to_jaeger(prod: Prod, cluster: Cluster) -> None:

@@ -88,17 +88,12 @@ def test_sentinels_are_in_the_same_epoch(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("name", SERVERS)
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("maxmemory-policy", "allkeys-lru"),
-        ("appendonly", "yes"),
-        ("appendfsync", "everysec"),
-        ("min-replicas-to-write", "1"),
-        ("min-replicas-max-lag", "2"),
-    ],
+    "key", ["maxmemory-policy", "appendonly", "appendfsync", "min-replicas-to-write", "min-replicas-max-lag"]
 )
-def test_configuration_is_loaded(cluster: Cluster, name: str, key: str, value: str) -> None:
-    assert asking.redis(cluster, name, "CONFIG", "GET", key) == [key, value]
+def test_configuration_is_loaded(prod: Prod, cluster: Cluster, name: str, key: str) -> None:
+    content = next(config.content for config in prod.plan.configs if config.name == "redis-conf")
+    asked = dict(line.split(maxsplit=1) for line in content.splitlines() if " " in line and not line.startswith("#"))
+    assert asking.redis(cluster, name, "CONFIG", "GET", key) == [key, asked[key]]
 
 
 @pytest.mark.parametrize("name", [*SERVERS, *SENTINELS])

@@ -15,12 +15,13 @@ _ROUTE_GATEWAY = 0x2
 _MARK = "=====pidea====="
 # One execution for all of it: a stack of three nodes has dozens of containers.
 _SCRIPT = f"""
+exec 2>/dev/null
 id --user; id --group
-echo {_MARK}; (echo x > /written) 2>&1
+echo {_MARK}; sh -c 'echo x > /written' 2>&1
 echo {_MARK}; cat /proc/net/route
-echo {_MARK}; find {names.SECRETS_FOLDER} -type f -exec stat --format='%n %a %u %g' {{}} + 2>/dev/null
+echo {_MARK}; find {names.SECRETS_FOLDER} -type f -exec stat --format='%n %a %u %g' {{}} +
 echo {_MARK}
-for config in "$@"; do stat --format=%a "$config"; cat "$config"; printf '%s\\n' {_MARK}; done
+for config in "$@"; do stat --format=%a "$config" || echo 0; cat "$config"; printf '%s\\n' {_MARK}; done
 true
 """
 
