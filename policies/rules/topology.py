@@ -28,8 +28,13 @@ def _members(stack: Stack, *beginnings: str) -> list[View]:
     return [
         service
         for service in stack.services
-        if component(service).startswith(beginnings) and not component(service).endswith(OTHERS)
+        if component(service).startswith(beginnings) and not _cluster(service).endswith(OTHERS)
     ]
+
+
+def _cluster(service: View) -> str:
+    """What a member belongs to: `redis-exporter-2` to `redis-exporter`."""
+    return re.sub(r"-\d+$", "", component(service))
 
 
 def _tasks(stack: Stack, parameters: Parameters, *beginnings: str) -> int:
@@ -46,10 +51,23 @@ def _together(service: View) -> bool:
 
 
 def _bound(service: View) -> bool:
-    return any(
-        re.fullmatch(r"node\.(labels\.\S+?|hostname|id)==\S+", text.replace(" ", ""))
-        for text in service.texts("taskSpec", "placement", "constraints")
-    )
+    return bool(_places(service))
+
+
+def _places(service: View) -> frozenset[str]:
+    """The constraints that bind it to a node."""
+    texts = (text.replace(" ", "") for text in service.texts("taskSpec", "placement", "constraints"))
+    return frozenset(text for text in texts if re.fullmatch(r"node\.(labels\.\S+?|hostname|id)==\S+", text))
+
+
+def _crowded(members: list[View]) -> Iterator[Problem]:
+    """Members of one cluster that the same constraints bind to the same node."""
+    first: dict[tuple[str, frozenset[str]], View] = {}
+    for member in members:
+        places = _places(member)
+        other = first.setdefault((_cluster(member), places), member)
+        if places and other is not member:
+            yield Problem(member, f"is bound to the same node as {other.name}")
 
 
 def _odd(what: str, members: int, wanted: int) -> Iterator[Problem]:
@@ -68,6 +86,8 @@ def _redis(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     for service in _members(stack, "redis", "sentinel"):
         if servers > 1 and _together(service):
             yield Problem(service, "may be on one node with another member of Redis' cluster")
+    if servers > 1:
+        yield from _crowded(_members(stack, "redis", "sentinel"))
     yield from (problem for config in stack.of(CONFIG) for problem in _quorum(config, sentinels))
     if servers > 1 and not any(STOPS_WHEN_CUT_OFF.search(config_text(config)) for config in stack.of(CONFIG)):
         yield Problem(None, "lets a Redis primary that is cut off take writes: min-replicas-to-write is not set")
@@ -84,6 +104,8 @@ def _postgres(stack: Stack, parameters: Parameters) -> Iterator[Problem]:
     if servers < (wanted := parameters.get("servers", 1)):
         yield Problem(None, f"has {servers} PostgreSQL servers, fewer than {wanted}")
     yield from _odd("etcd members", _tasks(stack, parameters, "etcd"), parameters.get("etcd", 0))
+    if servers > 1:
+        yield from _crowded(_members(stack, "postgres", "patroni", "etcd"))
 
 
 def _spread(stack: Stack, parameters: Parameters) -> Iterator[Problem]:

@@ -100,6 +100,11 @@ def unprotected(name: str) -> Callable[[Resources], None]:
     return change
 
 
+def on_slot(name: str, slot: int) -> Callable[[Resources], None]:
+    """Bound to the node of another member."""
+    return set_at(name, "taskSpec.placement.constraints", [f"node.labels.dev.pidea.slot=={slot}"])
+
+
 def on_first_network(key: str, to: Any) -> Callable[[Resources], None]:
     def change(found: Resources) -> None:
         name = next(name for name, item in found.items() if item["type"] == NETWORK and name.startswith("network-data"))
@@ -111,8 +116,8 @@ def on_first_network(key: str, to: Any) -> Callable[[Resources], None]:
 SPEC = "taskSpec.containerSpec"
 CHECK = f"{SPEC}.healthcheck"
 BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
-    "no health check": ("has-health-check", set_at("service-redis", CHECK, None)),
-    "health check switched off": ("has-health-check", set_at("service-redis", f"{CHECK}.tests", ["NONE"])),
+    "no health check": ("has-health-check", set_at("service-redis-1", CHECK, None)),
+    "health check switched off": ("has-health-check", set_at("service-redis-1", f"{CHECK}.tests", ["NONE"])),
     "failed updates pause": ("rolls-back", set_at("service-app", "updateConfig.failureAction", "pause")),
     "half of an update may fail": ("rolls-back", set_at("service-app", "updateConfig.maxFailureRatio", "0.5")),
     "monitor too short": ("watched-long-enough", set_at("service-app", "updateConfig.monitor", "10s")),
@@ -120,7 +125,7 @@ BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
     "start period too long": ("watched-long-enough", set_at("service-edge", f"{CHECK}.startPeriod", "10m")),
     "nobody waits": ("is-waited-for", set_at("service-edge", "convergeConfig", None)),
     "edge starts first": ("update-order-fits", set_at("service-edge", "updateConfig.order", "start-first")),
-    "database starts first": ("update-order-fits", set_at("service-postgres", "updateConfig.order", "start-first")),
+    "database starts first": ("update-order-fits", set_at("service-postgres-1", "updateConfig.order", "start-first")),
     "killed at once": ("stops-in-time", set_at("service-app", f"{SPEC}.stopGracePeriod", "0s")),
     "no grace period": ("stops-in-time", set_at("service-app", f"{SPEC}.stopGracePeriod", None)),
     "runs as user 0": ("secrets-mounted-strictly+runs-as-non-root", set_at("service-app", f"{SPEC}.user", "0:0")),
@@ -196,7 +201,7 @@ BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
     "database publishes": (
         "only-edge-publishes",
         set_at(
-            "service-postgres",
+            "service-postgres-1",
             "endpointSpec.ports",
             [{"targetPort": 5432, "publishedPort": 5432, "publishMode": "host"}],
         ),
@@ -235,13 +240,30 @@ BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
     ),
     "does not fit": (
         "fits-with-one-node-lost+reserves-memory",
-        set_at("service-postgres", "taskSpec.resources.reservation.memoryBytes", 16 * GIB),
+        set_at("service-postgres-1", "taskSpec.resources.reservation.memoryBytes", 16 * GIB),
     ),
     "over budget": (
         "within-budget",
-        set_at("service-postgres", "taskSpec.resources.limits.memoryBytes", 64 * GIB),
+        set_at("service-postgres-1", "taskSpec.resources.limits.memoryBytes", 64 * GIB),
     ),
     "all on one node": ("spread-over-nodes", set_at("service-app", "taskSpec.placement.maxReplicas", 3)),
+    "even number of sentinels": ("redis-topology", without("service-sentinel-3")),
+    "two Redis servers": ("redis-topology", without("service-redis-3")),
+    "two sentinels on one node": ("redis-topology", on_slot("service-sentinel-3", 1)),
+    "a replica beside its primary": ("redis-topology", on_slot("service-redis-2", 1)),
+    "a primary that is cut off takes writes": (
+        "redis-topology",
+        rewritten("config-redis-conf", "min-replicas-to-write 1", "min-replicas-to-write 0"),
+    ),
+    "even number of etcd members": ("postgres-topology", without("service-etcd-3")),
+    "two PostgreSQL servers": ("postgres-topology", without("service-postgres-3")),
+    "a standby beside its primary": ("postgres-topology", on_slot("service-postgres-2", 1)),
+    "etcd on two nodes": ("postgres-topology", on_slot("service-etcd-2", 3)),
+    "a database that moves": (
+        "data-stays-with-its-node",
+        set_at("service-postgres-1", "taskSpec.placement.constraints", []),
+    ),
+    "edge in the clear": ("edge-has-tls", rewritten("config-haproxy-cfg", "bind :8080 ssl", "bind :8080 #")),
     "everything traced": ("traces-are-sampled", set_at("service-app", f"{SPEC}.env.TRACE_SAMPLING_RATIO", "1")),
     "volume without protection": ("volumes-protected", unprotected("volume-redis-data")),
     "volume without a backup": (
@@ -250,7 +272,10 @@ BAD: dict[str, tuple[str, Callable[[Resources], None]]] = {
     ),
     "nobody scrapes": (
         "services-scraped",
-        rewritten("config-prometheus-yml", "tasks.pidea-prod-jaeger", "tasks.pidea-prod-other"),
+        both(
+            rewritten("config-prometheus-1-yml", "tasks.pidea-prod-jaeger", "tasks.pidea-prod-other"),
+            rewritten("config-prometheus-2-yml", "tasks.pidea-prod-jaeger", "tasks.pidea-prod-other"),
+        ),
     ),
     "nobody is told": (
         "services-alerted",

@@ -540,3 +540,45 @@ def test_a_ratio_that_is_not_known() -> None:
 def test_what_an_environment_promises(rule: str, staging: Mapping[str, Any], prod: Mapping[str, Any]) -> None:
     assert environments.parameters(BY_ID[rule], "staging") == staging
     assert environments.parameters(BY_ID[rule], "prod") == prod
+
+
+CLUSTERS = [("redis-topology", "redis"), ("postgres-topology", "postgres")]
+
+
+def members(name: str, *slots: int) -> list[View]:
+    """Services of one task each, as prod has them: `redis-1`, bound to the node of its slot."""
+    return [
+        service(f"{name}-{number}", taskSpec__placement={"constraints": [f"node.labels.slot == {slot}"]})
+        for number, slot in enumerate(slots, start=1)
+    ]
+
+
+@pytest.mark.parametrize(("rule", "name"), CLUSTERS)
+def test_exporters_of_members_are_no_members(rule: str, name: str) -> None:
+    some = [*members(name, 1, 2), *members(f"{name}-exporter", 1, 2, 3)]
+    what = {"redis": "Redis", "postgres": "PostgreSQL"}[name]
+    expected = [f"has 2 {what} servers, fewer than 3"]
+    assert [text for text in found(rule, *some, servers=3) if "servers" in text] == expected
+
+
+@pytest.mark.parametrize(("rule", "name"), CLUSTERS)
+def test_members_on_the_same_node_are_lost_together(rule: str, name: str) -> None:
+    text = f"is bound to the same node as service-{name}-1"
+    findings = asked_of_stack(BY_ID[rule], members(name, 1, 2, 1), servers=3)
+    assert [item.resource for item in findings if item.message == text] == [f"service-{name}-3"]
+    assert text not in found(rule, *members(name, 1, 2, 3), servers=3)
+
+
+def test_members_of_different_clusters_share_nodes() -> None:
+    redis = [*members("redis", 1, 2, 3), *members("sentinel", 1, 2, 3)]
+    assert found("redis-topology", *redis, servers=3, sentinels=3) == [CUT_OFF]
+    postgres = [*members("postgres", 1, 2, 3), *members("etcd", 1, 2, 3)]
+    assert found("postgres-topology", *postgres, servers=3, etcd=3) == []
+    crowded = [*members("postgres", 1, 2, 3), *members("etcd", 2, 2, 3)]
+    assert found("postgres-topology", *crowded, servers=3, etcd=3) == [
+        "is bound to the same node as service-etcd-1",
+    ]
+
+
+def test_a_single_server_may_be_with_anything() -> None:
+    assert found("postgres-topology", *members("postgres", 1), *members("etcd", 1, 1, 1), etcd=3) == []

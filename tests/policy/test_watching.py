@@ -361,3 +361,19 @@ def test_what_is_certain_comes_before_unknown_mounts() -> None:
 )
 def test_rules_that_nobody_understands(content: Any, problem: str) -> None:
     assert said("services-alerted", *SCRAPED, config("x", content)) == [("", f"cannot be read: {problem}")]
+
+
+EXPORTERS = {"redis": "redis-exporter"}
+
+
+def test_members_are_asked_by_their_clusters_exporters() -> None:
+    stack = (service("redis-1"), service("redis-2"), service("redis-exporter-1"))
+    scraped = prometheus_yml(redis="redis-exporter-1")
+    assert said("services-scraped", *stack, scraped, exporters=EXPORTERS) == []
+    nobody = [("service-redis-1", NOBODY), ("service-redis-2", NOBODY), ("service-redis-exporter-1", NOBODY)]
+    assert said("services-scraped", *stack, prometheus_yml(app="app"), exporters=EXPORTERS) == nobody
+
+
+def test_rules_may_be_mounted_by_any_prometheus() -> None:
+    watcher = service("prometheus-2", configs=[{"configName": "pidea-rules"}])
+    assert said("services-alerted", *SCRAPED, rules(alert("up == 0")), watcher) == []

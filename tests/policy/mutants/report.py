@@ -76,17 +76,17 @@ def total(modules: Sequence[Module]) -> str:
     return f"all: {_share(sum(m.killed for m in modules), sum(len(m.outcomes) for m in modules))}"
 
 
-def write(modules: Sequence[Module]) -> None:
-    """The document."""
+def write(modules: Sequence[Module], every: int) -> None:
+    """The document, of what has been measured so far: every so manieth mutant of each module."""
     DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
-    DOCUMENT.write_text("\n".join(_document(modules)) + "\n", encoding="utf-8")
+    DOCUMENT.write_text("\n".join(_document(modules, every)) + "\n", encoding="utf-8")
 
 
 def _share(killed: int, count: int) -> str:
     return f"{killed} of {count} killed, {killed / count:.1%}" if count else "no mutants"
 
 
-def _document(modules: Sequence[Module]) -> list[str]:
+def _document(modules: Sequence[Module], every: int) -> list[str]:
     count, killed = sum(len(m.outcomes) for m in modules), sum(m.killed for m in modules)
     minutes = sum(m.seconds for m in modules) / 60
     lines = [
@@ -97,6 +97,7 @@ def _document(modules: Sequence[Module]) -> list[str]:
         "that is about this module and single properties, or that compares the generated pages. Written by",
         "`.venv/bin/python -m tests.policy.mutants --write`, which fails below 90 %.",
         "",
+        *([f"A sample: every {every}th mutant of each module.", ""] if every > 1 else []),
         f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} in {minutes:.0f} min: "
         f"**{killed} of {count} killed, {killed / count:.1%}**.",
         "",
@@ -108,6 +109,8 @@ def _document(modules: Sequence[Module]) -> list[str]:
         name = module.path.relative_to(REPOSITORY)
         share = f"{module.killed / len(module.outcomes):.1%}"
         lines.append(f"| `{name}` | {len(module.outcomes)} | {module.killed} | {late} | {share} |")
+    left = [path for path in MODULES if path not in {module.path for module in modules}]
+    lines += [f"| `{path.relative_to(REPOSITORY)}` | not measured | | | |" for path in left]
     lines += ["", *_by_operator(modules), "", "## Survivors"]
     for module in modules:
         if module.survivors:
