@@ -65,9 +65,22 @@ class Measured:
         return self.judged.median_s / self.plain.median_s - 1
 
     @property
+    def is_calm(self) -> bool:
+        """Whether the machine had nothing else to do; else the clock tells how long others kept it."""
+        return self.load <= (os.cpu_count() or 1)
+
+    @property
     def is_quick(self) -> bool:
-        """Whether it keeps what was promised."""
-        return self.added_s <= MOST_SECONDS or self.added_share <= MOST_SHARE
+        """Whether it is known to keep what was promised."""
+        return self.is_calm and (self.added_s <= MOST_SECONDS or self.added_share <= MOST_SHARE)
+
+    @property
+    def verdict(self) -> str:
+        """In one sentence."""
+        if not self.is_calm:
+            return "The machine was busy with something else: the clock tells nothing, measure again."
+        kept = "Kept" if self.is_quick else "**Not kept**"
+        return f"{kept}: {self.added_s:.2f} s, {self.added_share:.0%}."
 
 
 def run(name: str, runs: int) -> Measured:
@@ -119,8 +132,7 @@ def page(measured: Measured) -> str:
         "| --- | ---: | ---: | ---: | ---: |",
         *(f"| {name} | {_said(plain)} | {_said(ours)} | {_compared(plain, ours)} |" for name, plain, ours in rows),
         "",
-        f"Promised: at most {MOST_SECONDS} s or {MOST_SHARE:.0%} more. "
-        f"{'Kept' if measured.is_quick else '**Not kept**'}: {measured.added_s:.2f} s, {measured.added_share:.0%}.",
+        f"Promised: at most {MOST_SECONDS} s or {MOST_SHARE:.0%} more. {measured.verdict}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -51,7 +51,7 @@ def policy(
     write: Annotated[bool, typer.Option("--write", help="Put it into docs/policies/time.md.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements for scripts.")] = False,
 ) -> None:
-    """Time a preview with the policy pack and without. Exits with 1 where the pack takes longer than promised."""
+    """Time a preview with the policy pack and without. Exits with 1 unless the pack is as quick as promised."""
     from ops.bench import policies
 
     measured = policies.run(environment, runs)
