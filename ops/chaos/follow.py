@@ -15,7 +15,9 @@ from ops.chaos.target import SERVICE_LABEL, SILENT, Node, Target
 
 _PAUSE_SECONDS = 0.5
 # Four samples come each second; an engine that gives none for this long is asked anew.
-_SILENCE_SECONDS = 5.0
+_SILENCE_SECONDS = 10.0
+# Asked anew, it begins so much before the last line that was read.
+_OVERLAP_SECONDS = 2.0
 
 
 class Followed:
@@ -71,6 +73,23 @@ def parse(slot: int, told: dict[str, Any]) -> Write | Sample | None:
     return None
 
 
+class _Read:
+    """What was read of a container: until when, and which lines, of which some come again."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self._lines: set[int] = set()
+
+    def is_new(self, line: str) -> bool:
+        """Takes note of a line; whether it was not read before."""
+        number = hash(line)
+        if number in self._lines:
+            return False
+        self._lines.add(number)
+        self.at = time.time()
+        return True
+
+
 class Follower:
     """Follows from its entering to its leaving."""
 
@@ -94,14 +113,13 @@ class Follower:
             thread.join(2 * _SILENCE_SECONDS)
 
     def _follow(self, node: Node) -> None:
-        read: dict[str, int] = {}
+        read: dict[str, _Read] = {}
         while not self._over.is_set():
             with contextlib.suppress(*SILENT, ValueError):
                 for container in self._containers(node):
-                    # An engine tells a container's story from the beginning: what is known of it is passed over.
-                    for number, line in enumerate(self._lines(node, container)):
-                        if number >= read.get(container, 0):
-                            read[container] = number + 1
+                    known = read.setdefault(container, _Read())
+                    for line in self._lines(node, container, known.at - _OVERLAP_SECONDS):
+                        if known.is_new(line):
                             self.followed.take(node.slot, line)
             time.sleep(_PAUSE_SECONDS)
 
@@ -111,10 +129,10 @@ class Follower:
             # The oldest first; ended ones too, for what they told last.
             return [str(found["Id"]) for found in reversed(api.containers(all=True, filters=filters))]
 
-    def _lines(self, node: Node, container: str) -> Iterator[str]:
+    def _lines(self, node: Node, container: str, since: float) -> Iterator[str]:
         with self._target.engine(node, _SILENCE_SECONDS) as api:
             rest = b""
-            for chunk in api.logs(container, stream=True, follow=True, stderr=False):
+            for chunk in api.logs(container, stream=True, follow=True, stderr=False, since=max(1, int(since))):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield line.decode(errors="replace")

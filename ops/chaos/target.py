@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-import ssl
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import docker
 import requests
@@ -44,7 +42,10 @@ class Node:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """Made by `of`. `lab` is None for a stack that is not on one; `token` is the API's, never shown."""
+    """Made by `of`. `lab` is None for a stack that is not on one; `token` is the API's, never shown.
+
+    `trusted` are the edge's certificate and who signed it, empty where it speaks no TLS.
+    """
 
     stack: Stack
     plan: DeploymentPlan
@@ -52,7 +53,7 @@ class Target:
     lab: Lab | None
     token: str = dataclasses.field(repr=False)
     edge_port: int
-    tls: ssl.SSLContext | None
+    trusted: str
 
     @property
     def instance(self) -> str:
@@ -70,7 +71,7 @@ class Target:
 
     def edges(self) -> dict[int, str]:
         """The address of every node's edge, by slot."""
-        scheme = "http" if self.tls is None else "https"
+        scheme = "https" if self.trusted else "http"
         return {node.slot: f"{scheme}://{node.address}:{self.edge_port}" for node in self.nodes}
 
     def manager(self) -> Endpoint:
@@ -123,7 +124,7 @@ def of(stack: Stack) -> Target:
         lab=lab,
         token=str(found[outputs.API_TOKEN]),
         edge_port=int(found[outputs.EDGE_PORT]),
-        tls=_trust(found),
+        trusted=str(found[outputs.EDGE_CERTIFICATE_CHAIN]) if found.get(outputs.EDGE_TLS) else "",
     )
 
 
@@ -138,12 +139,3 @@ def _nodes(plan: DeploymentPlan, lab: Lab | None) -> tuple[Node, ...]:
         Node(name=node_name(slot), slot=slot, address=known.address(slot), engine=lab_endpoint.of_node(lab, slot))
         for slot in known.slots
     )
-
-
-def _trust(found: Mapping[str, Any]) -> ssl.SSLContext | None:
-    """Who signed the edge's certificate is believed, beside those that this machine believes; None: plain HTTP."""
-    if not found.get(outputs.EDGE_TLS):
-        return None
-    context = ssl.create_default_context()
-    context.load_verify_locations(cadata=str(found[outputs.EDGE_CERTIFICATE_CHAIN]))
-    return context

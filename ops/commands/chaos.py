@@ -75,7 +75,7 @@ def run(
     junit: JunitOption = None,
     html: HtmlOption = None,
     write_docs: DocsOption = False,
-    rate: RateOption = 20.0,
+    rate: RateOption = 10.0,
 ) -> None:
     """Do one scenario. Exits with 0 where the stack held, with 1 where it did not."""
     from ops.chaos import scenarios
@@ -97,7 +97,7 @@ def suite(
     junit: JunitOption = None,
     html: HtmlOption = None,
     write_docs: DocsOption = False,
-    rate: RateOption = 20.0,
+    rate: RateOption = 10.0,
 ) -> None:
     """Do all scenarios, one after the other. Exits with 0 where the stack held every time, with 1 where it did not."""
     from ops.chaos import scenarios
