@@ -47,6 +47,11 @@ def run(
 
     Raises UpdateError.
     """
+    if refresh and plan.nodes > 1:
+        # A run of its own: with `up --refresh` the rules would also judge what this deployment is about to remove.
+        with steps.step("Compare with what runs"):
+            state = _refreshed(pulumi, state)
+        refresh = False
     option = "--refresh" if refresh else "--refresh=false"
     if clusters is not None:
         with steps.step("See what changes"):
@@ -59,6 +64,15 @@ def run(
                 )
     with steps.step("Deploy"):
         return _everything(pulumi, plan, state, option)
+
+
+def _refreshed(pulumi: Pulumi, state: State) -> State:
+    log = EventLog()
+    with progress.watching(log) as on_poll:
+        result = pulumi.stream("refresh", (), log, state.salt, on_poll)
+    if result.code or log.failures:
+        raise UpdateError(log, result.errors)
+    return pulumi.state() or state
 
 
 def _preview(pulumi: Pulumi, state: State, option: str) -> EventLog:
