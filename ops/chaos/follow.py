@@ -28,18 +28,19 @@ class Followed:
         self._writes: list[Write] = []
         self._samples: list[Sample] = []
 
-    def take(self, slot: int, line: str) -> None:
-        """One line of a client on node `slot`; what is no record of ours (a traceback) is left out."""
+    def take(self, slot: int, line: str) -> float:
+        """One line of a client on node `slot`; gives its time, 0 for what is no record of ours (a traceback)."""
         try:
             told = json.loads(line)
             record = parse(slot, told)
         except (ValueError, KeyError, TypeError):
-            return
+            return 0.0
         with self._lock:
             if isinstance(record, Write):
                 self._writes.append(record)
             elif record is not None:
                 self._samples.append(record)
+        return 0.0 if record is None else record.at
 
     def between(self, begin: float, end: float) -> tuple[tuple[Write, ...], tuple[Sample, ...]]:
         """What was told of that time."""
@@ -74,7 +75,7 @@ def parse(slot: int, told: dict[str, Any]) -> Write | Sample | None:
 
 
 class _Read:
-    """What was read of a container: until when, and which lines, of which some come again."""
+    """What was read of a container: until when by its own clock, and which lines, of which some come again."""
 
     def __init__(self) -> None:
         self.at = 0.0
@@ -86,7 +87,6 @@ class _Read:
         if number in self._lines:
             return False
         self._lines.add(number)
-        self.at = time.time()
         return True
 
 
@@ -120,7 +120,7 @@ class Follower:
                     known = read.setdefault(container, _Read())
                     for line in self._lines(node, container, known.at - _OVERLAP_SECONDS):
                         if known.is_new(line):
-                            self.followed.take(node.slot, line)
+                            known.at = max(known.at, self.followed.take(node.slot, line))
             time.sleep(_PAUSE_SECONDS)
 
     def _containers(self, node: Node) -> list[str]:
