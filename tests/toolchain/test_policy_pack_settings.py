@@ -1,4 +1,4 @@
-"""What `--policy-pack-config` changes in a real run of the pack: levels, figures, approvals, repairs; and what it refuses."""
+"""What `--policy-pack-config` changes in a real run of the pack (levels, figures, approvals, repairs), and refuses."""
 
 import json
 import os
@@ -24,7 +24,7 @@ docker.Service(
             "image": "sha256:" + "a" * 64,
             "user": "10001:10001",
             "env": {"GREETING": pulumi.Output.secret("correct horse battery")},
-            "secrets": [{"secret_id": "1", "secret_name": "s", "file_name": "s", "file_uid": "10001", "file_mode": 292}],
+            "secrets": [{"secret_id": "1", "secret_name": "s", "file_name": "s", "file_uid": "1", "file_mode": 292}],
         },
         "log_driver": {"name": "json-file", "options": {"max-size": "30m", "max-file": "3"}},
     },
