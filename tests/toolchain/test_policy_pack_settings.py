@@ -16,6 +16,7 @@ PROGRAM = """
 import pulumi
 import pulumi_docker as docker
 
+OWNED = {"file_uid": "10001"}
 docker.Service(
     "service-x",
     name="x",
@@ -24,7 +25,7 @@ docker.Service(
             "image": "sha256:" + "a" * 64,
             "user": "10001:10001",
             "env": {"GREETING": pulumi.Output.secret("correct horse battery")},
-            "secrets": [{"secret_id": "1", "secret_name": "s", "file_name": "s", "file_uid": "1", "file_mode": 292}],
+            "secrets": [{"secret_id": "1", "secret_name": "s", "file_name": "s", "file_mode": 292, **OWNED}],
         },
         "log_driver": {"name": "json-file", "options": {"max-size": "30m", "max-file": "3"}},
     },
