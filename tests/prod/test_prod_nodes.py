@@ -8,7 +8,7 @@ import pytest
 
 from infra import names
 from infra import outputs as keys
-from ops.lab import machine, record, shell
+from ops.lab import machine, record, shell, tls
 from ops.stack import swarm
 from tests.prod.planned import NODES
 from tests.stack import cis
@@ -16,8 +16,8 @@ from tests.stack.cluster import Cluster, slot_of
 from tests.stack.prod import Prod
 
 INNER_PORTS = sorted({value for name, value in vars(names).items() if name.endswith("_PORT")})
-# Of the swarm itself: management, and gossip of the overlay networks (their data goes by UDP).
-SWARM_PORTS = {2377, 7946}
+# Of the swarm itself: management, and gossip of the overlay networks (their data goes by UDP). And the engine, by TLS.
+SWARM_PORTS = {2377, 7946, tls.PORT}
 LISTENS = "0A"
 
 pytestmark = pytest.mark.parametrize("node_name", NODES)
