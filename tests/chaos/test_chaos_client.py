@@ -238,3 +238,12 @@ def test_cleaning_takes_this_run_s_away(
     asked(environment, "clean")
     assert asked(environment, "postgres") == []
     assert own_postgres.sql("SELECT count(*) FROM chaos_writes") == "1"
+
+
+def test_a_standby_s_refusal_is_one_of_the_failures_that_a_writer_survives() -> None:
+    code = (
+        "import asyncpg; from chaos.postgres_writer import FAILURES; "
+        "assert issubclass(asyncpg.exceptions.TargetServerAttributeNotMatched, FAILURES)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)

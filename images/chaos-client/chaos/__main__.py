@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import secrets
+import traceback
 
 from chaos import settings as reading
 from chaos.lines import tell
@@ -33,4 +35,14 @@ async def main() -> None:
     await asyncio.Event().wait()
 
 
-asyncio.run(main())
+async def run() -> None:
+    """One that fails ends all: half of the clients would look like an outage. Swarm starts them again."""
+    try:
+        await main()
+    except Exception:
+        traceback.print_exc()
+        # Not by way of the other tasks: a library that swallows its cancellation would keep the process.
+        os._exit(1)
+
+
+asyncio.run(run())

@@ -10,7 +10,14 @@ import asyncpg
 from chaos.lines import reason
 from chaos.settings import Settings
 
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# A standby that is asked for a connection that can write refuses with an InternalClientError.
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.exceptions.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 1.0
 CREATE = "CREATE TABLE IF NOT EXISTS chaos_writes (writer text, number bigint, PRIMARY KEY (writer, number))"
