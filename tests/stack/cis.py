@@ -61,7 +61,7 @@ def security_options(subject: Subject) -> set[str]:
 
 def statuses(container: Container, key: str) -> set[str]:
     assert container.processes, container.service
-    return {process[key] for process in container.processes}
+    return {process[key] for process in container.processes if key in process}  # one may end while it is read
 
 
 def swarm_is_needed(subject: Subject) -> None:
