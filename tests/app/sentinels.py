@@ -29,7 +29,10 @@ class Sentinels:
 
     def __init__(self, folder: Path, primary: RedisServer) -> None:
         self.primary = primary
-        self.ports = [free_port() for _ in range(SENTINELS)]
+        self.ports: list[int] = []
+        while len(self.ports) < SENTINELS:
+            # The kernel may offer the same one again: nothing listens on it yet.
+            self.ports += {free_port()} - {*self.ports}
         # In the order of `ports`.
         self.processes: list[subprocess.Popen[bytes]] = []
         replica_folder = folder / "replica"
