@@ -19,6 +19,9 @@ def run_tests(
     fast: Annotated[
         bool, typer.Option("--fast", help="Only what needs neither Docker nor Pulumi nor servers.")
     ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="Also break the clusters of prod on purpose, for half an hour more.")
+    ] = False,
 ) -> None:
     """Run the checks and all tests that this machine can run; pytest's summary comes last."""
     from ops.commands.check import check
@@ -28,4 +31,4 @@ def run_tests(
         setup.run()
         checks.ensure_servers()
     check()
-    checks.become_pytest(pytest_args or [], fast=fast)
+    checks.become_pytest(pytest_args or [], fast=fast, long=long)

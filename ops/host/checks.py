@@ -19,6 +19,8 @@ CHECKS = {
     "mypy": ["mypy", "--strict"],
 }
 _NOT_FAST = "not stack and not prod and not lab and not patroni and not toolchain and not app"
+# Clusters that are broken on purpose for many minutes, and whose times say little on a machine with other work.
+_NOT_LONG = "not patroni and not chaos"
 # Debian's packages of the programs that the tests of app/ and of the alert rules start for themselves.
 _SERVERS = {
     "postgres": "postgresql-15",
@@ -68,9 +70,9 @@ def ensure_servers() -> None:
         console.say(f"[yellow]![/yellow] {error} Until then those tests are skipped.")
 
 
-def become_pytest(arguments: Sequence[str], *, fast: bool) -> NoReturn:
+def become_pytest(arguments: Sequence[str], *, fast: bool, long: bool) -> NoReturn:
     """Turns this process into pytest: its exit code, its summary as the last line, and Ctrl-C straight to it."""
-    marked = ["-m", _NOT_FAST] if fast else []
+    marked = ["-m", _NOT_FAST] if fast else [] if long else ["-m", _NOT_LONG]
     os.chdir(paths.REPO)
     sys.stdout.flush()
     sys.stderr.flush()
