@@ -19,8 +19,8 @@ CHECKS = {
     "mypy": ["mypy", "--strict"],
 }
 _NOT_FAST = "not stack and not prod and not lab and not patroni and not toolchain and not app"
-# Clusters that are broken on purpose for many minutes, and whose times say little on a machine with other work.
-_NOT_LONG = "not patroni and not chaos"
+# Labs, the prod stack on one, and clusters that are broken on purpose: an hour on two processors with nothing else to do.
+_NOT_LONG = "not patroni and not chaos and not prod and not lab"
 # Debian's packages of the programs that the tests of app/ and of the alert rules start for themselves.
 _SERVERS = {
     "postgres": "postgresql-15",
