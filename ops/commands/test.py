@@ -20,7 +20,8 @@ def run_tests(
         bool, typer.Option("--fast", help="Only what needs neither Docker nor Pulumi nor servers.")
     ] = False,
     long: Annotated[
-        bool, typer.Option("--long", help="Also labs, the prod stack on one, and what breaks it on purpose: an hour more.")
+        bool,
+        typer.Option("--long", help="Also labs, the prod stack on one, and what breaks it on purpose: an hour more."),
     ] = False,
 ) -> None:
     """Run the checks and all tests that this machine can run; pytest's summary comes last."""

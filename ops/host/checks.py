@@ -19,7 +19,7 @@ CHECKS = {
     "mypy": ["mypy", "--strict"],
 }
 _NOT_FAST = "not stack and not prod and not lab and not patroni and not toolchain and not app"
-# Labs, the prod stack on one, and clusters that are broken on purpose: an hour on two processors with nothing else to do.
+# Labs, the prod stack on one, and clusters that are broken on purpose: an hour on two processors that are idle else.
 _NOT_LONG = "not patroni and not chaos and not prod and not lab"
 # Debian's packages of the programs that the tests of app/ and of the alert rules start for themselves.
 _SERVERS = {
