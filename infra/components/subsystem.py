@@ -76,6 +76,11 @@ class Subsystem(pulumi.ComponentResource):
             configs=self._configs,
             volumes=self.volumes,
         )
-        # A name exists once: the old service must be gone before a replacement is made.
-        options = pulumi.ResourceOptions(parent=self, delete_before_replace=True)
+        options = pulumi.ResourceOptions(
+            parent=self,
+            # A name exists once: the old service must be gone before a replacement is made.
+            delete_before_replace=True,
+            # Docker fills them in for an image from a registry; taken for a change, the second `up` would restart all.
+            ignore_changes=["taskSpec.placement.platforms"],
+        )
         return docker.Service(f"service-{spec.name}", args, opts=options)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from infra import names
-from infra.plan.prometheus import RULES
 from tests.invariants import targets
 from tests.stack import containers
 from tests.stack.endpoints import Endpoints
@@ -49,7 +47,7 @@ def test_every_target_is_up(endpoints: Endpoints) -> None:
     assert found() == {names.APP: 2, **dict.fromkeys(SINGLE, 1)}
 
 
-def test_every_rule_is_loaded_and_healthy(endpoints: Endpoints) -> None:
+def test_every_rule_is_loaded_and_healthy(endpoints: Endpoints, stack: Instance) -> None:
     def rules() -> list[dict[str, Any]]:
         return [rule for group in endpoints.prometheus("rules")["groups"] for rule in group["rules"]]
 
@@ -58,7 +56,9 @@ def test_every_rule_is_loaded_and_healthy(endpoints: Endpoints) -> None:
         "a rule that is not healthy",
         timeout_seconds=SEEN_WITHIN_SECONDS,
     )
-    written = [rule for path in sorted(RULES.glob("*.yml")) for rule in _rules_of(path)]
+    (prometheus,) = (service for service in stack.plan.services if service.name == names.PROMETHEUS)
+    mounted = {mount.config for mount in prometheus.configs}
+    written = [rule for config in stack.plan.configs if config.name in mounted for rule in _rules_of(config.content)]
     assert sorted(rule["name"] for rule in rules()) == sorted(rule.get("alert") or rule["record"] for rule in written)
 
 
@@ -118,8 +118,8 @@ def test_haproxy_finds_every_replica_healthy(stack: Instance) -> None:
     wait_until(up, "HAProxy finds every server up")
 
 
-def _rules_of(path: Path) -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+def _rules_of(content: str) -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(content).get("groups", ()) for rule in group["rules"]]
 
 
 def _haproxy_metrics(stack: Instance) -> str:
