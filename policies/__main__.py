@@ -15,6 +15,7 @@ from pulumi_policy import PolicyPack  # noqa: E402 - only now can our own be fou
 from policies.configuration import refuse_unknown_names  # noqa: E402
 from policies.exceptions import ExceptionsError  # noqa: E402
 from policies.pack import Pack  # noqa: E402
+from policies.reading import read_once  # noqa: E402
 
 # `./pidea` says which environment it is, and some engines do. Where nobody does, the strictest counts.
 config = json.loads(os.environ.get("PULUMI_CONFIG") or "{}")
@@ -24,4 +25,5 @@ try:
 except ExceptionsError as error:
     sys.exit(f"error: {error}")
 refuse_unknown_names()
+read_once()
 PolicyPack(name="pidea", policies=pack.policies)

@@ -11,7 +11,7 @@ import yaml
 
 from policies.model import Parameters, Problem, Rule, Severity
 from policies.rules.resources import replicas
-from policies.view import CONFIG, SERVICE, Malformed, Stack, View, component, config_text
+from policies.view import CONFIG, SERVICE, Malformed, Stack, View, component, config_text, parsed_yaml
 
 SPEC: Final = ("taskSpec", "containerSpec")
 # Anything but a comment between the words.
@@ -169,8 +169,8 @@ def _reaches(content: Mapping[str, Any]) -> bool:
 
 def _mapping(config: View) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(config_text(config))
-    except yaml.YAMLError:
+        content = parsed_yaml(config_text(config))
+    except (yaml.YAMLError, ValueError):
         return {}
     return content if isinstance(content, Mapping) else {}
 

@@ -9,7 +9,7 @@ from typing import Final
 import yaml
 
 from policies.model import Parameters, Problem, Rule, Severity
-from policies.view import CONFIG, VOLUME, Stack, View, component, config_text
+from policies.view import CONFIG, VOLUME, Stack, View, component, config_text, parsed_yaml
 
 SPEC: Final = ("taskSpec", "containerSpec")
 BACKUP: Final = "backup"
@@ -43,7 +43,7 @@ def _documents(stack: Stack, key: str) -> Iterator[tuple[View, View]]:
     """The configs in YAML that have the key at their top, and what they hold."""
     for config in stack.of(CONFIG):
         try:
-            content = yaml.safe_load(config_text(config))
+            content = parsed_yaml(config_text(config))
         except (yaml.YAMLError, ValueError):
             continue  # another program's language
         if isinstance(content, Mapping) and key in content:
