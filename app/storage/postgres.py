@@ -15,6 +15,7 @@ from app.errors import StartupError
 from app.resilience.dependency import Dependency
 from app.resilience.timeouts import within
 from app.settings import Settings
+from app.storage.patience import MOVED, PATIENCE_SECONDS, NotConnectedError, Patience
 from app.storage.postgres_primary import Primary
 
 if TYPE_CHECKING:
@@ -42,22 +43,15 @@ FAILURES: tuple[type[Exception], ...] = (
     asyncpg.exceptions.ReadOnlySQLTransactionError,
     asyncpg.exceptions.TargetServerAttributeNotMatched,
 )
-# What a connection says when the primary is another server now, or none.
-MOVED: tuple[type[Exception], ...] = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.exceptions.ReadOnlySQLTransactionError,
-    asyncpg.exceptions.AdminShutdownError,
-    asyncpg.exceptions.CrashShutdownError,
-    asyncpg.exceptions.CannotConnectNowError,
-)
 
 
 class Database:
     """A pool of at most DATABASE_POOL_SIZE connections."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dependency: Dependency) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dependency: Dependency, patience: Patience) -> None:
         self._pool = pool
         self._dependency = dependency
+        self._patience = patience
 
     @property
     def size(self) -> int:
@@ -71,14 +65,19 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
-        """Lend a connection, unguarded: for start-up and health checks."""
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            try:
-                yield connection
-            except MOVED:
-                # The others lead to the same server. They are replaced when they are next asked for.
-                await self._pool.expire_connections()
-                raise
+        """Lend a connection, unguarded: for start-up and health checks. Raises NotConnectedError."""
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        except FAILURES as error:
+            raise NotConnectedError(_reason(error)) from error
+        try:
+            yield connection
+        except MOVED:
+            # The others lead to the same server. They are replaced when they are next asked for.
+            await self._pool.expire_connections()
+            raise
+        finally:
+            await self._pool.release(connection)
 
     async def fetch(self, operation: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of a statement that only reads, and may therefore be tried again."""
@@ -87,7 +86,7 @@ class Database:
             async with self.connection() as connection:
                 return list(await connection.fetch(statement, *arguments))
 
-        return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS, retry=True)
+        return await self._call(operation, run, repeatable=True, retry=True)
 
     async def run_once(self, operation: str, work: Callable[[PoolConnectionProxy[asyncpg.Record]], Awaitable[T]]) -> T:
         """Do `work`, which is a single statement and so a transaction by itself: two round trips fewer."""
@@ -96,16 +95,34 @@ class Database:
             async with self.connection() as connection:
                 return await work(connection)
 
-        return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS)
+        return await self._call(operation, run)
 
-    async def transact(self, operation: str, work: Callable[[PoolConnectionProxy[asyncpg.Record]], Awaitable[T]]) -> T:
-        """Do `work` in one transaction, once: a connection that breaks in the commit does not tell what happened."""
+    async def transact(
+        self,
+        operation: str,
+        work: Callable[[PoolConnectionProxy[asyncpg.Record]], Awaitable[T]],
+        *,
+        repeatable: bool = False,
+    ) -> T:
+        """Do `work` in one transaction: a connection that breaks in the commit does not tell what happened.
+
+        Done a second time then only where it is `repeatable`: it finds out by itself whether it was done before.
+        """
 
         async def run() -> T:
             async with self.connection() as connection, connection.transaction():
                 return await work(connection)
 
-        return await self._dependency.call(operation, run, limit_seconds=STATEMENT_SECONDS)
+        return await self._call(operation, run, repeatable=repeatable)
+
+    async def _call(
+        self, operation: str, run: Callable[[], Awaitable[T]], *, repeatable: bool = False, retry: bool = False
+    ) -> T:
+        async def patiently() -> T:
+            return await self._patience.call(run, repeatable=repeatable)
+
+        limit_seconds = STATEMENT_SECONDS + self._patience.seconds
+        return await self._dependency.call(operation, patiently, limit_seconds=limit_seconds, retry=retry)
 
     async def check(self) -> None:
         """Raise unless PostgreSQL answers a trivial query. Not through the breaker: it must see PostgreSQL itself."""
@@ -131,7 +148,9 @@ async def connect(settings: Settings, dependency: Dependency) -> Database:
     pause_seconds = 0.2
     while True:
         try:
-            return Database(await _create_pool(settings), dependency)
+            # One server alone has no successor to wait for.
+            patience = Patience(PATIENCE_SECONDS if len(settings.database_servers) > 1 else 0.0)
+            return Database(await _create_pool(settings), dependency, patience)
         except (*FAILURES, asyncpg.PostgresError) as error:
             where = f"PostgreSQL at {', '.join(f'{host}:{port}' for host, port in settings.database_servers)}"
             if loop.time() + pause_seconds > deadline:

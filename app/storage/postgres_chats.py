@@ -133,7 +133,8 @@ class PostgresChats:
             return response
 
         with span("transaction chats", ATTRIBUTES):
-            return await self._database.transact("write", run)
+            # Whether an attempt before was committed, its key tells the next one.
+            return await self._database.transact("write", run, repeatable=True)
 
     async def _known(
         self, connection: PoolConnectionProxy[asyncpg.Record], request: IdempotentRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +20,8 @@ from ops.stack import swarm
 
 _LOOK_SECONDS = 10.0
 _UPDATE_SECONDS = 240.0
+# Of an update, as Swarm says it.
+_UNDER_WAY = frozenset({"updating", "rollback_started"})
 
 
 class Stage:
@@ -150,13 +152,18 @@ class Stage:
             lambda node: next(found.engine for found in self.target.nodes if found.name == node),
         )
 
-    def roll(self, service: str, *, wait: bool = True) -> None:
-        """Has Swarm replace every task of a service by its own rules, as it does for a new version."""
+    def roll(self, service: str, *, wait: bool = True, command: Sequence[str] | None = None) -> None:
+        """Has Swarm replace every task of a service by its own rules, as it does for a new version.
+
+        `command`: what the new tasks run instead of the program, which is a bad version that Swarm shall take back.
+        """
         with swarm.client(where=self.target.manager()) as api:
             found = api.inspect_service(physical(self.target.instance, service))  # type: ignore[no-untyped-call]
             spec = found["Spec"]
             template = spec["TaskTemplate"]
             template["ForceUpdate"] = template.get("ForceUpdate", 0) + 1
+            if command is not None:
+                template["ContainerSpec"]["Command"] = list(command)
             api.update_service(
                 found["ID"],
                 found["Version"]["Index"],
@@ -169,10 +176,10 @@ class Stage:
                 endpoint_spec=spec.get("EndpointSpec"),
             )
         if wait:
-            self.wait_for_update(service)
+            self.wait_for_update(service, "completed" if command is None else "rollback_completed")
 
-    def wait_for_update(self, service: str) -> None:
-        """Returns when an update of a service is through. Raises DeployError where it was undone or goes on."""
+    def wait_for_update(self, service: str, end: str = "completed") -> None:
+        """Returns when an update of a service has that end. Raises DeployError where it has another, or none yet."""
         deadline = time.monotonic() + _UPDATE_SECONDS
         state = ""
         while time.monotonic() < deadline:
@@ -180,9 +187,9 @@ class Stage:
             with contextlib.suppress(HostError), swarm.client(10.0, where=self.target.manager()) as api:
                 found = api.inspect_service(physical(self.target.instance, service))  # type: ignore[no-untyped-call]
                 state = (found.get("UpdateStatus") or {}).get("State", "")
-            if state == "completed":
+            if state == end:
                 return
-            if state and state != "updating":
+            if state and state not in _UNDER_WAY:
                 break
         raise DeployError(f"The update of {service} is {state or 'unknown'} after at most {_UPDATE_SECONDS:.0f} s.")
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from app.storage.patience import PATIENCE_SECONDS
 from app.storage.postgres_primary import HEAD_START_SECONDS, Primary
 from tests.app.conftest import Workbench
 from tests.app.servers import PASSWORD, POSTGRES_BIN, PSQL, Backend, Postgres, eventually
@@ -105,7 +107,8 @@ def test_a_name_that_nobody_knows_is_passed_by(two: tuple[Postgres, Postgres]) -
 
 
 def writes(backend: Backend, path: str) -> bool:
-    return bool(backend.client.post(path, json={"role": "user", "content": "x"}).status_code == 201)
+    key = {"Idempotency-Key": uuid4().hex}
+    return bool(backend.client.post(path, json={"role": "user", "content": "x"}, headers=key).status_code == 201)
 
 
 def test_writes_follow_the_primary(two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]) -> None:
@@ -132,6 +135,55 @@ def test_writes_follow_the_primary(two: tuple[Postgres, Postgres], bench_with: C
     other.sql("SELECT pg_reload_conf()")
     take_writes(one, True)
     eventually(lambda: writes(backend, path), "a write after the second change")
+
+
+def test_writes_and_reads_wait_for_the_next_primary(
+    two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
+) -> None:
+    one, other = two
+    bench = bench_with(one)
+    take_writes(other, True)
+    other.sql(f"CREATE DATABASE {bench.database}")
+    take_writes(other, False)
+    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
+    backend = bench.ready(**hosts)
+    path = backend.new_chat()
+    assert writes(backend, path)
+
+    with ThreadPoolExecutor(2) as pool:
+        take_writes(one, False)
+        key = {"Idempotency-Key": uuid4().hex}
+        write = pool.submit(backend.client.post, path, json={"role": "user", "content": "later"}, headers=key)
+        read = pool.submit(backend.client.get, "/api/chats")
+        time.sleep(2)
+        assert not write.done()
+        assert not read.done()
+        take_writes(one, True)
+        assert write.result().status_code == 201
+        assert read.result().status_code == 200
+    assert [message["content"] for message in backend.client.get(path).json()["messages"]] == ["x", "later"]
+
+
+def test_nobody_waits_for_a_primary_that_does_not_come(
+    two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
+) -> None:
+    one, other = two
+    bench = bench_with(one)
+    take_writes(other, True)
+    other.sql(f"CREATE DATABASE {bench.database}")
+    take_writes(other, False)
+    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
+    backend = bench.ready(**hosts)
+    path = backend.new_chat()
+    take_writes(one, False)
+
+    began = time.monotonic()
+    assert not writes(backend, path)
+    assert PATIENCE_SECONDS - 1 < time.monotonic() - began < PATIENCE_SECONDS + 2
+    # It is known to be missing by now.
+    began = time.monotonic()
+    assert not writes(backend, path)
+    assert time.monotonic() - began < 1
 
 
 def copy(source: Postgres, target: Postgres, database: str) -> None:

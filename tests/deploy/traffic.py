@@ -36,9 +36,10 @@ class Traffic:
 
     def _run(self) -> None:
         while not self._over.is_set():
-            url = self._endpoints.messages()
             written = [f"message {number}" for number in range(5)]
             try:
+                self.requests += 1
+                url = self._endpoints.messages()
                 for content in written:
                     self.requests += 1
                     self._endpoints.write(url, content)

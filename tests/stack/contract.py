@@ -108,7 +108,8 @@ def mounts_are_those_of_the_plan(it: Subject) -> None:
         *(("tmpfs", "", mount.target, True) for mount in it.spec.tmpfs),
     }
     mounts = it.container.details["Mounts"]
-    assert {(m["Type"], m.get("Name") or m["Source"], m["Destination"], m["RW"]) for m in mounts} == wanted
+    found = {(m["Type"], m.get("Name") or m["Source"], m["Destination"], m["RW"]) for m in mounts}
+    assert found == wanted, f"{sorted(found - wanted)} instead of {sorted(wanted - found)}"
     sizes = {m["Target"]: m["TmpfsOptions"]["SizeBytes"] for m in it.host.get("Mounts") or [] if m["Type"] == "tmpfs"}
     assert sizes == {mount.target: mount.size_bytes for mount in it.spec.tmpfs}
 

@@ -12,6 +12,7 @@ from ops.errors import UsageError
 
 # Into an update: the first new task has started, the last old one still runs.
 _INTO_UPDATE_SECONDS = 8.0
+_BAD_VERSION = ("sh", "-c", "sleep 1; exit 3")
 
 
 def _hand_over_redis(stage: Stage) -> None:
@@ -36,6 +37,12 @@ def _hand_over_postgres(stage: Stage) -> None:
 def _roll_app(stage: Stage) -> None:
     stage.done("the application's replicas replaced")
     stage.roll(names.APP)
+    stage.over()
+
+
+def _bad_app(stage: Stage) -> None:
+    stage.done("a version of the application that ends at once")
+    stage.roll(names.APP, command=_BAD_VERSION)
     stage.over()
 
 
@@ -74,6 +81,13 @@ SCENARIOS = (
         summary="Every replica of the application is replaced, as by a deployment",
         kind=Kind.PLANNED,
         act=_roll_app,
+        needs_lab=False,
+    ),
+    Scenario(
+        name="bad-app",
+        summary="A version of the application is deployed that does not run, and is taken back",
+        kind=Kind.PLANNED,
+        act=_bad_app,
         needs_lab=False,
     ),
     Scenario(
