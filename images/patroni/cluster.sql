@@ -9,17 +9,20 @@ SET client_min_messages = 'warning';
 \set app 'pidea_app_' :letter
 \set standby 'pidea_standby_' :letter
 \set rewind 'pidea_rewind_' :letter
-\set app_password `cat /run/secrets/postgres-app-password`
-\set standby_password `cat /run/secrets/postgres-standby-password`
-\set rewind_password `cat /run/secrets/postgres-rewind-password`
+\set app_verifier `scram-verifier /run/secrets/postgres-app-password`
+\set exporter_verifier `scram-verifier /run/secrets/postgres-exporter-password`
+\set standby_verifier `scram-verifier /run/secrets/postgres-standby-password`
+\set rewind_verifier `scram-verifier /run/secrets/postgres-rewind-password`
 
 SELECT format('CREATE ROLE %I NOLOGIN', name)
 FROM unnest(ARRAY['pidea_app_a', 'pidea_app_b', 'pidea_standby_a', 'pidea_standby_b', 'pidea_rewind_a', 'pidea_rewind_b']) name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
-ALTER ROLE :"app" LOGIN PASSWORD :'app_password';
-ALTER ROLE :"standby" LOGIN PASSWORD :'standby_password';
-ALTER ROLE :"rewind" LOGIN PASSWORD :'rewind_password';
+ALTER ROLE :"app" LOGIN PASSWORD :'app_verifier';
+ALTER ROLE :"standby" LOGIN PASSWORD :'standby_verifier';
+ALTER ROLE :"rewind" LOGIN PASSWORD :'rewind_verifier';
+ALTER ROLE pidea_app PASSWORD :'app_verifier';
+ALTER ROLE pidea_exporter PASSWORD :'exporter_verifier';
 
 -- Whichever logs in, it is pidea_app that owns what it makes.
 GRANT pidea_app TO pidea_app_a, pidea_app_b;

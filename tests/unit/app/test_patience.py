@@ -98,3 +98,47 @@ def test_a_primary_that_stays_away_is_waited_for_once(clock: Clock) -> None:
     clock.now = 200.0
     assert _call(waiting, _failing(clock, 200.0, NotConnectedError("nobody")), repeatable=True) == "done"
     assert _call(waiting, _failing(clock, 203.0, NotConnectedError("nobody")), repeatable=True) == "done"
+
+
+def test_one_looks_and_the_others_wait_for_its_word() -> None:
+    attempts = 0
+    is_there = False
+
+    async def run() -> str:
+        nonlocal attempts
+        attempts += 1
+        if not is_there:
+            raise NotConnectedError("nobody")
+        return "done"
+
+    async def all_at_once() -> list[str]:
+        nonlocal is_there
+        waiting = Patience(6.0)
+        calls = [asyncio.create_task(waiting.call(run, repeatable=True)) for _ in range(50)]
+        await asyncio.sleep(0.5)
+        is_there = True
+        return await asyncio.wait_for(asyncio.gather(*calls), 1.0)
+
+    assert asyncio.run(all_at_once()) == ["done"] * 50
+    # Each once before and once after, and in between one of them a few times.
+    assert attempts < 50 + 50 + 12
+
+
+def test_another_looks_when_the_one_who_did_leaves() -> None:
+    is_there = False
+
+    async def run() -> str:
+        if not is_there:
+            raise NotConnectedError("nobody")
+        return "done"
+
+    async def leaving() -> str:
+        nonlocal is_there
+        waiting = Patience(6.0)
+        first, second = (asyncio.create_task(waiting.call(run, repeatable=True)) for _ in range(2))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        is_there = True
+        return await asyncio.wait_for(second, 1.0)
+
+    assert asyncio.run(leaving()) == "done"
