@@ -30,6 +30,9 @@ def take_writes(server: Postgres, yes: bool) -> None:
     """As a standby does it, to every session that begins from now on; those that are open end."""
     server.sql(f"ALTER SYSTEM SET default_transaction_read_only = {'off' if yes else 'on'}")
     server.sql("SELECT pg_reload_conf()")
+    # Before that reaches the postmaster, a new session still begins as before.
+    setting = "off" if yes else "on"
+    eventually(lambda: server.sql("SHOW default_transaction_read_only").strip() == setting, "the changed setting")
     server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pidea-backend'")
 
 
