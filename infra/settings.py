@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
-from pydantic.alias_generators import to_camel
 
 from infra import names
 from infra.errors import SettingsError
+from infra.objectives import ObjectiveSettings
+from infra.section import Section as _Section
 
 NAMESPACE = "pidea"
 # Encrypted in the file; `credentials` reads them, and nobody else.
@@ -42,10 +43,6 @@ OVERRIDABLE_IMAGES = frozenset(
         names.APP,
     }
 )
-
-
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
 
 class NetworkSettings(_Section):
@@ -204,6 +201,7 @@ class StackSettings(_Section):
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     tracing: TracingSettings = TracingSettings()
     controller: ControllerSettings = ControllerSettings()
+    slo: ObjectiveSettings = ObjectiveSettings()
 
     @pydantic.field_validator("images")
     @classmethod
@@ -234,6 +232,15 @@ class StackSettings(_Section):
         for key, count in members.items():
             if count > self.nodes:
                 raise ValueError(f"{key} asks for {count} members on nodes of their own, and nodes is {self.nodes}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _objectives_are_remembered(self) -> Self:
+        if self.slo.window_days > self.prometheus.retention_days:
+            raise ValueError(
+                f"slo.windowDays is {self.slo.window_days}, and prometheus.retentionDays only "
+                f"{self.prometheus.retention_days}: what is forgotten cannot be counted"
+            )
         return self
 
     @classmethod
