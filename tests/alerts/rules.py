@@ -29,11 +29,16 @@ class Rule:
     @property
     def metrics(self) -> dict[str, set[str]]:
         """Every exporter's metric that the expression names, and the labels that it picks by."""
-        found: dict[str, set[str]] = {}
-        for match in _METRIC.finditer(re.sub(r"\bjob:[\w:]+", "", self.expression)):
-            labels = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match["matchers"] or "")
-            found.setdefault(match["name"], set()).update(labels)
-        return found
+        return metrics_of(self.expression)
+
+
+def metrics_of(expression: str) -> dict[str, set[str]]:
+    """Every exporter's metric that PromQL names, and the labels that it picks by; what rules recorded is left out."""
+    found: dict[str, set[str]] = {}
+    for match in _METRIC.finditer(re.sub(r"\b\w+:[\w:]+", "", expression)):
+        labels = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match["matchers"] or "")
+        found.setdefault(match["name"], set()).update(labels)
+    return found
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def application_metrics() -> dict[str, set[str]]:
     metrics.watch_breaker("redis")
     for event in (
         RequestStarted(),
-        RequestFinished("GET", "/x", "/x", 200, 0.1, "1.2.3.4", "c", "v", None, True),
+        RequestFinished("GET", "/x", "/x", 200, 0.1, "1.2.3.4", "c", "v", "l1", True),
         RequestShed("overload"),
         ReadServed("l3", shared=False, stale=True),
         FeedbackGiven(5),
