@@ -13,6 +13,7 @@ import yaml
 from infra import names
 from infra.errors import SettingsError
 from infra.objectives import ObjectiveSettings
+from infra.routing import AlertmanagerSettings
 from infra.section import Section as _Section
 
 NAMESPACE = "pidea"
@@ -155,12 +156,6 @@ class PrometheusSettings(_Section):
     replicas: Annotated[int, pydantic.Field(ge=1, le=3)] = 1
 
 
-class AlertmanagerSettings(_Section):
-    """Alerts. More than one form a cluster that tells each page once."""
-
-    replicas: Annotated[int, pydantic.Field(ge=1, le=5)] = 1
-
-
 class ControllerSettings(_Section):
     """What looks after a Redis cluster with replicas: `dry-run` only says what it would repair."""
 
@@ -248,18 +243,31 @@ class StackSettings(_Section):
         """Settings from a stack's configuration, `pidea:key` → value; keys of other namespaces are not ours,
         and secret ones are for `credentials`.
 
+        Of secret ones it is only looked at whether they are there: a receiver's must have a receiver.
         Values may be what YAML gives or what the Pulumi engine gives (text, JSON for objects).
         Raises SettingsError with one line for each problem.
         """
         ours = {
             key.removeprefix(f"{NAMESPACE}:"): _plain(value)
             for key, value in config.items()
-            if key.startswith(f"{NAMESPACE}:") and key.removeprefix(f"{NAMESPACE}:") not in SECRET_SETTINGS
+            if key.startswith(f"{NAMESPACE}:") and not is_secret_setting(key.removeprefix(f"{NAMESPACE}:"))
         }
         try:
-            return cls.model_validate(ours)
+            settings = cls.model_validate(ours)
         except pydantic.ValidationError as error:
             raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+        needed = {f"{NAMESPACE}:{name}" for name in settings.alertmanager.secrets}
+        needless = [
+            key for key in config if key.startswith(f"{NAMESPACE}:{names.RECEIVER_PREFIX}") and key not in needed
+        ]
+        if needless:
+            raise SettingsError([f"{key}: no receiver of that name has a secret; take it out" for key in needless])
+        return settings
+
+
+def is_secret_setting(key: str) -> bool:
+    """Whether a key, without its namespace, is for `credentials` alone."""
+    return key in SECRET_SETTINGS or key.startswith(names.RECEIVER_PREFIX)
 
 
 def _plain(value: Any) -> Any:

@@ -46,6 +46,7 @@ class SecretForm(enum.Enum):
     API_CLIENTS = "api-clients"
     # Not made: what the secret setting says.
     EDGE_CERTIFICATE = "edge-certificate"
+    RECEIVER = "receiver"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,7 @@ def _rules(settings: StackSettings) -> tuple[ConfigSpec, ...]:
         "cluster.yml": settings.nodes > 1,
         "certificate.yml": settings.edge.tls,
         "controller.yml": settings.redis.replicas > 0,
+        "heartbeat.yml": settings.alertmanager.heartbeat is not None,
         "redis-cluster.yml": settings.redis.replicas > 0,
     }
     files = [path for path in sorted(RULES.glob("*.yml")) if only_where.get(path.name, True)]

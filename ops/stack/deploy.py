@@ -20,6 +20,7 @@ from ops.stack import (
     instances,
     lock,
     metrics,
+    pages,
     preflight,
     problems,
     progress,
@@ -80,6 +81,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
         certificates.ensure(pulumi, state, plan)
+        pages.ensure(pulumi, state, plan)
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)

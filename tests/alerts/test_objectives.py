@@ -63,7 +63,7 @@ def labels(name: str) -> str:
 
 
 # Rates are per second; 4 days have their 5-minute looks, of which the first shows nothing yet.
-EXPECTED = {
+EXPECTED: dict[str, dict[str, float]] = {
     "slo:objective:ratio": {"availability": 0.999, "cached-reads": 0.98, "uncached-reads": 0.99, "writes": 0.95},
     "slo:minimum_failures:count": dict.fromkeys(("availability", "cached-reads", "uncached-reads", "writes"), 7),
     "slo:requests:rate5m": {"availability": 10, "cached-reads": 2, "uncached-reads": 1, "writes": 2},
@@ -123,7 +123,7 @@ def test_rendered_rules_are_valid(stack: str, tmp_path: Path) -> None:
         pytest.skip("promtool is not installed: apt-get install prometheus")
     rendered = tmp_path / "objectives.yml"
     rendered.write_text(objectives.config(StackSettings.from_config(read_config(stack))).content)
-    command = [promtool, "check", "rules", "--lint=all", "--lint-fatal", rendered, RULES / "slo.yml"]
+    command: list[str | Path] = [promtool, "check", "rules", "--lint=all", "--lint-fatal", rendered, RULES / "slo.yml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

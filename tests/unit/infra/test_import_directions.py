@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 LAYERS = (
     ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs"),
     ("infra.section",),
-    ("infra.objectives",),
+    ("infra.objectives", "infra.routing"),
     ("infra.settings", "infra.certificate"),
     ("infra.render",),
     ("infra.plan",),
@@ -29,6 +29,7 @@ PURE = (
     "infra.spec",
     "infra.section",
     "infra.objectives",
+    "infra.routing",
     "infra.settings",
     "infra.certificate",
     "infra.render",
