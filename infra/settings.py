@@ -149,11 +149,18 @@ class PostgresSettings(_Section):
 
 
 class PrometheusSettings(_Section):
-    """Metrics. Replicas watch the same, each on a node of its own with a volume of its own."""
+    """Metrics. Replicas watch the same, each on a node of its own with a volume of its own.
+
+    The last three are what watching may cost each of them before an alert says so: time series in memory, samples taken
+    a second, and seconds that all rules together take once.
+    """
 
     scrape_interval_seconds: Annotated[int, pydantic.Field(ge=1, le=120)] = 15
     retention_days: Annotated[int, pydantic.Field(ge=1, le=400)] = 15
     replicas: Annotated[int, pydantic.Field(ge=1, le=3)] = 1
+    max_series: Annotated[int, pydantic.Field(ge=1000, le=10_000_000)] = 50_000
+    max_samples_per_second: Annotated[int, pydantic.Field(ge=100, le=1_000_000)] = 5_000
+    max_rule_seconds: Annotated[float, pydantic.Field(gt=0, le=60)] = 2.0
 
 
 class ControllerSettings(_Section):

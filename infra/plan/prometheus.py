@@ -53,7 +53,19 @@ def _rules(settings: StackSettings) -> tuple[ConfigSpec, ...]:
     return (
         *(config_from_text(f"rules-{path.stem}", path.read_text()) for path in files),
         objectives.config(settings),
+        _budgets(settings),
         *_expected(settings),
+    )
+
+
+def _budgets(settings: StackSettings) -> ConfigSpec:
+    asked = settings.prometheus
+    return config_from_template(
+        "watching-budgets",
+        "watching-budgets.yml.j2",
+        max_series=asked.max_series,
+        max_samples_per_second=asked.max_samples_per_second,
+        max_rule_seconds=asked.max_rule_seconds,
     )
 
 
