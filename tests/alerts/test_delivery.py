@@ -184,7 +184,7 @@ def test_a_page_is_told_once_by_two_with_its_secrets_and_its_runbook(
 
 
 def test_a_warning_goes_to_those_who_are_told_of_warnings_and_not_while_it_is_silenced_or_explained(
-    members: list[Member], mailbox: Mailbox, hook: Hook
+    members: list[Member], hook: Hook
 ) -> None:
     made = silences.add(members[0].call, ["alertname=PideaRedisDown"], datetime.timedelta(hours=1), "a test")
     eventually(lambda: [one.id for one in silences.of(members[1].call)] == [made])
@@ -199,9 +199,6 @@ def test_a_warning_goes_to_those_who_are_told_of_warnings_and_not_while_it_is_si
     assert hook.told("/warnings", "PideaMembersMissing") == []
     assert hook.told("/warnings", "PideaRedisDown") == []
     assert hook.told("/pages", "PideaCacheHitRateLow") == []
-    # By now the other member, which waits 15 s for the first, would have told the page of before a second time.
-    assert mailbox.subjects("PideaPostgresDown") == ["[FIRING] PideaPostgresDown (postgres)"]
-    assert hook.told("/pages", "PideaPostgresDown") == ["firing"]
     (silence,) = silences.of(members[0].call)
     assert (silence.matchers, silence.comment, silence.state) == ("alertname=PideaRedisDown", "a test", "active")
     assert silences.expire(members[1].call, made[:8]).id == made
@@ -219,6 +216,7 @@ def test_after_the_loss_of_one_the_other_tells_the_end_of_what_was_told_and_what
     fire(members, "PideaEdgeAbsent", severity="critical", service="edge")
     fire(members, "PideaPostgresDown", over=True, severity="critical", service="postgres")
     eventually(lambda: hook.told("/pages", "PideaEdgeAbsent") == ["firing"])
+    # Had the other member, which waits 15 s for the first, told the page too, it would be here twice.
     eventually(lambda: hook.told("/pages", "PideaPostgresDown") == ["firing", "resolved"], timeout_seconds=120)
     eventually(lambda: len(mailbox.subjects("PideaPostgresDown")) == 2)
     assert mailbox.subjects("PideaPostgresDown")[-1] == "[RESOLVED] PideaPostgresDown (postgres)"
