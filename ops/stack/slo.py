@@ -47,7 +47,7 @@ def promises(ask: Ask) -> Sequence[Promise]:
     days = ask("slo:period:days")
     targets = _by_name(ask, "slo:objective:ratio")
     if not days or not targets:
-        raise MetricsError("Prometheus has recorded no objective yet; it needs two minutes after a first start.")
+        raise MetricsError("Prometheus has recorded no objective yet; it needs half a minute after a first start.")
     found = {
         name: _by_name(ask, f"slo:{name}")
         for name in (

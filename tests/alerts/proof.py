@@ -14,8 +14,8 @@ _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _HEAD = """\
 # Alerts
 
-Every alert of `infra/rules/`, as its cases in `tests/alerts/` prove it (`PIDEA_UPDATE_GOLDENS=1` writes this page
-anew): it is silent just before, fires just after, and resolves; and there is a case in which it stays silent throughout.
+Every alert of `infra/rules/`, as its cases in `tests/alerts/` prove it: it is silent just before, fires just after, and
+resolves; and there is a case in which it stays silent throughout. `PIDEA_UPDATE_GOLDENS=1` writes this page anew.
 Whether the cases would notice a wrong alert: `alert-mutants.md`.
 
 | alert | severity | about | fires in test | silent in test | resolves in test | runbook |

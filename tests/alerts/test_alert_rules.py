@@ -14,6 +14,7 @@ import yaml
 from app.events import (
     BreakerChanged,
     BreakerState,
+    DedupRefused,
     FeedbackGiven,
     ReadServed,
     RequestFinished,
@@ -130,6 +131,7 @@ def application_metrics() -> dict[str, set[str]]:
         RequestShed("overload"),
         ReadServed("l3", shared=False, stale=True),
         FeedbackGiven(5),
+        DedupRefused("full"),
         BreakerChanged("redis", BreakerState.OPEN),
     ):
         metrics.on_event(event)
