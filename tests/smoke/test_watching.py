@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Any
 
 import pytest
@@ -86,6 +87,18 @@ def test_a_silence_is_made_shown_and_ended(stack: Instance) -> None:
     assert run(["./pidea", "silence", "list", *where, "--json"]).json == []
     wrong = run(["./pidea", "silence", "add", *where, "PideaNothing", "--comment", "a test"])
     assert (wrong.code, "picks no alerts" in wrong.errors) == (2, True), wrong.text
+
+
+def test_the_lines_about_one_request_are_found(stack: Instance, endpoints: Endpoints) -> None:
+    trace_id = uuid.uuid4().hex
+    endpoints.write(endpoints.messages(), "a message", traceparent=f"00-{trace_id}-{trace_id[:16]}-01")
+    lines = wait_until(
+        lambda: stack.pidea("logs", "--trace", trace_id).output.splitlines(), "the line is written", pause_seconds=2
+    )
+    assert all(trace_id in line for line in lines)
+    assert any(line.startswith("app.") and "POST" in line for line in lines), lines
+    wrong = stack.pidea("logs", "--trace", "123")
+    assert (wrong.code, "no trace id" in wrong.errors) == (2, True), wrong.text
 
 
 def test_watching_costs_less_than_is_planned(endpoints: Endpoints) -> None:
