@@ -14,7 +14,7 @@ from infra.errors import SettingsError
 from infra.plan import build_plan
 from infra.settings import StackSettings
 from infra.spec import DeploymentPlan
-from ops.stack import routing
+from ops.stack import rehearsal
 from tests.unit.infra.conftest import read_config
 from tests.unit.infra.recording import Recording, Secret, record
 from tests.unit.infra.test_rendered_configs import load
@@ -170,10 +170,11 @@ def test_a_secret_that_is_missing_or_in_plain_is_refused() -> None:
         receiver_digests(["receiver-call"], "pidea-prod")
 
 
-def test_an_instance_beside_the_environment_tells_nobody() -> None:
+def test_an_instance_beside_the_environment_tells_nobody_and_is_not_held() -> None:
     given = {**config(), **SECRETS}
-    kept = routing.without(given)
+    kept = rehearsal.of(given)
     assert kept["pidea:alertmanager"] == {"replicas": 3}
     assert not [key for key in kept if "receiver-" in key]
     assert {key for key in given if key not in kept} == set(SECRETS)
     assert "receivers" in given["pidea:alertmanager"]
+    assert (given["pidea:slo"]["holdDeployments"], kept["pidea:slo"]) == (True, {"windowDays": 28})
