@@ -28,6 +28,7 @@ from tests.unit.infra.test_edge_tls import free_ports
 from tests.unit.infra.test_rendered_configs import load
 from tests.unit.infra.waiting import eventually
 
+pytestmark = pytest.mark.app
 PASSWORD, TOKEN = "of-the-mail-server", "of-the-webhook"
 SECRETS = {"receiver-mail": PASSWORD, "receiver-hook": TOKEN}
 
