@@ -33,9 +33,11 @@ def slo(
         summary = {"stack": wanted.name, "objectives": [promise.as_json() for promise in found]}
         typer.echo(json.dumps(summary, indent=2))
     else:
-        table = Table("objective", "target", "requests", "failed", "budget left", box=None, header_style="bold")
+        table = Table(box=None, header_style="bold")
+        for title in ("objective", "target", "requests", "failed", "left"):
+            table.add_column(title, no_wrap=True)
         for window in objectives.WINDOWS:
-            table.add_column(f"burn {window}")
+            table.add_column(f"burn {window}", no_wrap=True)
         for promise in found:
             left = "no traffic" if promise.remaining_ratio is None else f"{promise.remaining_ratio:.1%}"
             table.add_row(
@@ -47,6 +49,8 @@ def slo(
                 *("-" if rate is None else f"{rate:.2f}" for rate in promise.burn_rates.values()),
             )
         console.out.print(table)
-        typer.echo(f"budgets are over {found[0].period_days} days; a burn rate of 1 spends one in exactly that time")
+        typer.echo(
+            f"left: of the error budget. Budgets are over {found[0].period_days} days; a burn rate of 1 spends one in exactly that time"
+        )
     if any(promise.is_spent for promise in found):
         raise typer.Exit(1)

@@ -18,7 +18,10 @@ from tests.stack.waiting import wait_for_none, wait_until
 # A rate over five minutes needs two scrapes, a budget one of its evaluations, every two minutes.
 MEASURED_WITHIN_SECONDS = 240
 # What appears with its first event. The application's own are held against its registry by tests/alerts.
-AFTER_AN_EVENT = re.compile(r"pidea_\w+|redis_(connected_slave_lag_seconds|master_link_up)")
+AFTER_AN_EVENT = re.compile(
+    r"pidea_\w+|redis_(connected_slave_lag_seconds|master_link_up)"
+    r"|otelcol_(receiver_refused|exporter_send_failed)_spans_total"
+)
 # Only where there are several servers.
 OF_CLUSTERS = re.compile(r"patroni_\w+|etcd_\w+|redis_sentinel_\w+|probe_\w+|alertmanager_cluster_members")
 # Paths, ids and the like have thousands; the most that is well known is the exporter's list of its own queries.
@@ -133,6 +136,7 @@ def _rules(endpoints: Endpoints) -> list[dict[str, Any]]:
 
 def _read(query: str) -> set[str]:
     """Every exporter's metric in PromQL, whatever its name begins with."""
-    text = re.sub(r"\b\w+:[\w:]+|\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"", " ", query)
+    text = re.sub(r"\b(?:by|on|group_left|group_right|ignoring|without)\s*\([^)]*\)", " ", query)
+    text = re.sub(r"\b\w+:[\w:]+|\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"", " ", text)
     found = set(re.findall(r"\b[a-z]+_\w+\b(?!\s*\()", text))
-    return (found | set(metrics_of(query))) - {"group_left", "group_right", "count_over_time", "expected_tasks"}
+    return found | set(metrics_of(query))
