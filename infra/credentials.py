@@ -71,7 +71,7 @@ _RECIPES: Final[Mapping[SecretForm, str]] = {
     SecretForm.HAPROXY_USERLIST: _HAPROXY_USERLIST,
     SecretForm.API_CLIENTS: _API_CLIENTS,
     SecretForm.EDGE_CERTIFICATE: "as it is set",
-    SecretForm.RECEIVER: "as it is set",
+    SecretForm.RECEIVER: "as it is set, without what surrounds it",
 }
 _WARN_BEFORE: Final = datetime.timedelta(days=21)
 _CERTIFICATE_KEY: Final = f"{NAMESPACE}:{names.EDGE_CERTIFICATE_SETTING}"

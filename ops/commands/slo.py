@@ -49,8 +49,7 @@ def slo(
                 *("-" if rate is None else f"{rate:.2f}" for rate in promise.burn_rates.values()),
             )
         console.out.print(table)
-        typer.echo(
-            f"left: of the error budget. Budgets are over {found[0].period_days} days; a burn rate of 1 spends one in exactly that time"
-        )
+        days = found[0].period_days
+        typer.echo(f"left: of the error budget of {days} days, which a burn rate of 1 spends in exactly that time")
     if any(promise.is_spent for promise in found):
         raise typer.Exit(1)
