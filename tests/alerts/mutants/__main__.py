@@ -49,8 +49,8 @@ def report(total: int, unnoticed: list[Mutant]) -> str:
     lines = [
         "# Wrong alerts, and whether their cases notice",
         "",
-        "Written by `.venv/bin/python -m tests.alerts.mutants`: each alert with a threshold twice as high, a comparison",
-        "the other way round, or without its `for`, one change at a time, against its own cases in `tests/alerts/`.",
+        "Written by `.venv/bin/python -m tests.alerts.mutants`: each alert with a threshold twice as high, a",
+        "comparison the other way round, or without its `for`, one change at a time, against its own cases.",
         "",
         f"**{total - len(unnoticed)} of {total} are noticed, {1 - len(unnoticed) / total:.1%}.**",
         "",
