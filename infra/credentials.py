@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import pulumi
@@ -18,6 +19,7 @@ from pulumi.runtime.config import is_config_secret
 from infra import certificate, names
 from infra.certificate import EdgeCertificate
 from infra.errors import SettingsError
+from infra.render import DIGEST_LENGTH
 from infra.settings import NAMESPACE
 from infra.spec import SecretForm, SecretRef
 
@@ -69,6 +71,7 @@ _RECIPES: Final[Mapping[SecretForm, str]] = {
     SecretForm.HAPROXY_USERLIST: _HAPROXY_USERLIST,
     SecretForm.API_CLIENTS: _API_CLIENTS,
     SecretForm.EDGE_CERTIFICATE: "as it is set",
+    SecretForm.RECEIVER: "as it is set, without what surrounds it",
 }
 _WARN_BEFORE: Final = datetime.timedelta(days=21)
 _CERTIFICATE_KEY: Final = f"{NAMESPACE}:{names.EDGE_CERTIFICATE_SETTING}"
@@ -104,7 +107,7 @@ class RandomPassword(pulumi.dynamic.Resource):
 
 
 class Credentials(pulumi.ComponentResource):
-    """A random password for each SecretRef of that form, what is made of them, and the edge's certificate."""
+    """A random password for each SecretRef of that form, what is made of them, and what is set from outside."""
 
     def __init__(
         self,
@@ -114,11 +117,13 @@ class Credentials(pulumi.ComponentResource):
         instance: str,
         version: int,
         edge_certificate: EdgeCertificate | None = None,
+        receiver_digests: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__("pidea:platform:Credentials", name)
         self._instance = instance
         self._secrets_version = version
         self._edge_certificate = edge_certificate
+        self._receiver_digests = receiver_digests
         child = pulumi.ResourceOptions(parent=self)
         self._passwords = {
             spec.name: RandomPassword(f"password-{spec.name}", version, child).value
@@ -135,6 +140,8 @@ class Credentials(pulumi.ComponentResource):
         """What tells the secret from an earlier one of its name: a part of the name in Docker."""
         if spec.form is SecretForm.EDGE_CERTIFICATE:
             return self._edge_certificate.digest if self._edge_certificate else "unset"
+        if spec.form is SecretForm.RECEIVER:
+            return self._receiver_digests.get(spec.name, "unset")
         return f"v{self._secrets_version}-{recipe_digest(spec.form)}"
 
     def content(self, spec: SecretRef) -> pulumi.Output[str]:
@@ -145,6 +152,11 @@ class Credentials(pulumi.ComponentResource):
             if self._edge_certificate is None:
                 return pulumi.Output.secret("set before the update")
             return pulumi.Config(NAMESPACE).require_secret(names.EDGE_CERTIFICATE_SETTING)
+        if spec.form is SecretForm.RECEIVER:
+            if spec.name not in self._receiver_digests:
+                return pulumi.Output.secret("set before the update")
+            # Alertmanager would send a line break at the end of a file along.
+            return pulumi.Config(NAMESPACE).require_secret(spec.name).apply(str.strip)
         make: Mapping[SecretForm, Callable[..., str]] = {
             SecretForm.REDIS_ACL: redis_acl,
             SecretForm.REDIS_EXPORTER_PASSWORDS: self._redis_exporter_passwords,
@@ -197,6 +209,31 @@ def edge_certificate() -> EdgeCertificate | None:
     left = found.not_after - datetime.datetime.now(datetime.UTC)
     if left < _WARN_BEFORE:
         pulumi.log.warn(f"{_CERTIFICATE_KEY}: ends in {left.days} days, on {found.not_after:%Y-%m-%d}")
+    return found
+
+
+def receiver_digests(settings: Sequence[str], instance: str) -> Mapping[str, str]:
+    """What tells each receiver's secret from an earlier one, by the secret setting that holds it; of what is read only
+    this leaves. One that is not set is missing in a preview.
+
+    A slow hash: a mail server's password may be short, and the digest stands in a name that everybody can read.
+    Raises SettingsError, one line for each problem.
+    """
+    found, problems = {}, []
+    for setting in settings:
+        key = f"{NAMESPACE}:{setting}"
+        text = (pulumi.Config(NAMESPACE).get(setting) or "").strip()
+        if not text:
+            problems.append(f"{key}: must be set to the receiver's secret: `pulumi config set --secret {key} < FILE`")
+        elif not is_config_secret(key):
+            raise SettingsError([f"{key}: stands in plain text; set it with --secret"])
+        else:
+            derived = hashlib.scrypt(text.encode(), salt=f"{instance}/{setting}".encode(), n=2**14, r=8, p=1)
+            found[setting] = derived.hex()[:DIGEST_LENGTH]
+    if problems and not pulumi.runtime.is_dry_run():
+        raise SettingsError(problems)
+    for problem in problems:
+        pulumi.log.warn(f"{problem}. This preview goes on without.")
     return found
 
 

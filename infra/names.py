@@ -29,12 +29,13 @@ BASE_IMAGE: Final = "base"
 HAPROXY_IMAGE: Final = "haproxy"
 PATRONI: Final = "patroni"
 
-# Networks. Only PUBLIC has a way out of the machine, and only the edge is on it.
+# Networks. Only PUBLIC and EGRESS have a way out of the machine: the edge's, and Alertmanager's to who is told.
 PUBLIC: Final = "public"
 WEB: Final = "web"
 DATA: Final = "data"
 TELEMETRY: Final = "telemetry"
 CONSENSUS: Final = "consensus"
+EGRESS: Final = "egress"
 
 # Volumes
 REDIS_DATA: Final = "redis-data"
@@ -69,9 +70,12 @@ REDIS_EXPORTER_PASSWORDS: Final = "redis-exporter-passwords"
 EDGE_USERS: Final = "edge-users"
 API_CLIENTS: Final = "api-clients"
 
-# The one secret that comes from outside, out of the secret setting of that name
+# The secret that comes from outside, out of the secret setting of that name
 EDGE_CERTIFICATE: Final = "edge-certificate"
 EDGE_CERTIFICATE_SETTING: Final = "edgeCertificate"
+
+# What is secret of a receiver of alerts: `receiver-` and its name, both as a secret and as a secret setting
+RECEIVER_PREFIX: Final = "receiver-"
 
 OPERATOR_USERNAME: Final = "operator"
 API_CLIENT: Final = "pidea"

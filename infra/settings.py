@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
-from pydantic.alias_generators import to_camel
 
 from infra import names
 from infra.errors import SettingsError
+from infra.objectives import ObjectiveSettings
+from infra.routing import AlertmanagerSettings
+from infra.section import Section as _Section
 
 NAMESPACE = "pidea"
 # Encrypted in the file; `credentials` reads them, and nobody else.
@@ -42,10 +44,6 @@ OVERRIDABLE_IMAGES = frozenset(
         names.APP,
     }
 )
-
-
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
 
 class NetworkSettings(_Section):
@@ -151,17 +149,18 @@ class PostgresSettings(_Section):
 
 
 class PrometheusSettings(_Section):
-    """Metrics. Replicas watch the same, each on a node of its own with a volume of its own."""
+    """Metrics. Replicas watch the same, each on a node of its own with a volume of its own.
+
+    The last three are what watching may cost each of them before an alert says so: time series in memory, samples taken
+    a second, and seconds that all rules together take once.
+    """
 
     scrape_interval_seconds: Annotated[int, pydantic.Field(ge=1, le=120)] = 15
     retention_days: Annotated[int, pydantic.Field(ge=1, le=400)] = 15
     replicas: Annotated[int, pydantic.Field(ge=1, le=3)] = 1
-
-
-class AlertmanagerSettings(_Section):
-    """Alerts. More than one form a cluster that tells each page once."""
-
-    replicas: Annotated[int, pydantic.Field(ge=1, le=5)] = 1
+    max_series: Annotated[int, pydantic.Field(ge=1000, le=10_000_000)] = 50_000
+    max_samples_per_second: Annotated[int, pydantic.Field(ge=100, le=1_000_000)] = 5_000
+    max_rule_seconds: Annotated[float, pydantic.Field(gt=0, le=60)] = 2.0
 
 
 class ControllerSettings(_Section):
@@ -204,6 +203,7 @@ class StackSettings(_Section):
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     tracing: TracingSettings = TracingSettings()
     controller: ControllerSettings = ControllerSettings()
+    slo: ObjectiveSettings = ObjectiveSettings()
 
     @pydantic.field_validator("images")
     @classmethod
@@ -236,23 +236,45 @@ class StackSettings(_Section):
                 raise ValueError(f"{key} asks for {count} members on nodes of their own, and nodes is {self.nodes}")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _objectives_are_remembered(self) -> Self:
+        if self.slo.window_days > self.prometheus.retention_days:
+            raise ValueError(
+                f"slo.windowDays is {self.slo.window_days}, and prometheus.retentionDays only "
+                f"{self.prometheus.retention_days}: what is forgotten cannot be counted"
+            )
+        return self
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StackSettings:
         """Settings from a stack's configuration, `pidea:key` → value; keys of other namespaces are not ours,
         and secret ones are for `credentials`.
 
+        Of secret ones it is only looked at whether they are there: a receiver's must have a receiver.
         Values may be what YAML gives or what the Pulumi engine gives (text, JSON for objects).
         Raises SettingsError with one line for each problem.
         """
         ours = {
             key.removeprefix(f"{NAMESPACE}:"): _plain(value)
             for key, value in config.items()
-            if key.startswith(f"{NAMESPACE}:") and key.removeprefix(f"{NAMESPACE}:") not in SECRET_SETTINGS
+            if key.startswith(f"{NAMESPACE}:") and not is_secret_setting(key.removeprefix(f"{NAMESPACE}:"))
         }
         try:
-            return cls.model_validate(ours)
+            settings = cls.model_validate(ours)
         except pydantic.ValidationError as error:
             raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+        needed = {f"{NAMESPACE}:{name}" for name in settings.alertmanager.secrets}
+        needless = [
+            key for key in config if key.startswith(f"{NAMESPACE}:{names.RECEIVER_PREFIX}") and key not in needed
+        ]
+        if needless:
+            raise SettingsError([f"{key}: no receiver of that name has a secret; take it out" for key in needless])
+        return settings
+
+
+def is_secret_setting(key: str) -> bool:
+    """Whether a key, without its namespace, is for `credentials` alone."""
+    return key in SECRET_SETTINGS or key.startswith(names.RECEIVER_PREFIX)
 
 
 def _plain(value: Any) -> Any:

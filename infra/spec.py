@@ -46,6 +46,7 @@ class SecretForm(enum.Enum):
     API_CLIENTS = "api-clients"
     # Not made: what the secret setting says.
     EDGE_CERTIFICATE = "edge-certificate"
+    RECEIVER = "receiver"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -226,7 +227,10 @@ class SubsystemSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeploymentPlan:
-    """Everything that a stack consists of, before anything is made."""
+    """Everything that a stack consists of, before anything is made.
+
+    `held_by_budget`: with a spent error budget it is only deployed when somebody insists.
+    """
 
     environment: str
     instance: str
@@ -236,6 +240,7 @@ class DeploymentPlan:
     networks: tuple[NetworkSpec, ...]
     images: tuple[ImageSpec, ...]
     subsystems: tuple[SubsystemSpec, ...]
+    held_by_budget: bool = False
 
     @property
     def services(self) -> tuple[ServiceSpec, ...]:

@@ -24,8 +24,11 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     # The application's replicas share their last-resort cache, a SQLite file.
     "update-order-fits": {STAGING: {"sharing": ["app"]}, PROD: {"sharing": ["app"]}},
     "only-edge-publishes": {STAGING: {"allowed": ["edge"]}, PROD: {"allowed": ["edge"]}},
-    # Ports can only be published from a network that is not internal.
-    "networks-internal": {STAGING: {"not_internal": ["public"]}, PROD: {"not_internal": ["public"]}},
+    # Ports can only be published from a network that is not internal, and receivers of alerts are elsewhere.
+    "networks-internal": {
+        STAGING: {"not_internal": ["public", "egress"]},
+        PROD: {"not_internal": ["public", "egress"]},
+    },
     "networks-encrypted": {STAGING: {"required": False}, PROD: {"required": True}},
     "drops-capabilities": {STAGING: {"allowed": []}, PROD: {"allowed": []}},
     "default-ulimits": {STAGING: {"allowed": []}, PROD: {"allowed": []}},

@@ -27,6 +27,7 @@ def build_plan(settings: StackSettings) -> DeploymentPlan:
         networks=networks.plan(settings),
         images=images.plan(settings, {service.image for part in subsystems for service in part.services}),
         subsystems=subsystems,
+        held_by_budget=settings.slo.hold_deployments,
     )
     check(plan)
     return plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra import names
+from infra.plan import receivers
 from infra.plan.shared import http_check, on_slot, replace_in_place, user
 from infra.plan.targets import members
 from infra.render import config_from_template
@@ -13,16 +14,46 @@ from infra.spec import (
     ConfigSpec,
     PlacementSpec,
     ResourceSpec,
+    SecretForm,
+    SecretMount,
+    SecretRef,
     ServiceSpec,
     VolumeMount,
 )
 
 _CONFIG = "alertmanager-yml"
+HEARTBEAT_ALERT = "PideaHeartbeat"
+# Alone enough for the first alerts of a fault to come together: a page shall be there within 90 s.
+_GROUP_WAIT_SECONDS = 10
+# What a lost node brings about by itself, wherever the rest is well.
+_GONE_WITH_A_NODE = (
+    "PideaMembersMissing",
+    "PideaTargetDown",
+    "PideaServiceAbsent",
+    "PideaAlertmanagersApart",
+    "PideaRedisReplicaCutOff",
+    "PideaRedisNotRepaired",
+    "PideaSentinelMissing",
+    "PideaPostgresMemberDown",
+    "PideaTraceBufferFilling",
+)
 
 
-def config() -> ConfigSpec:
+def config(settings: StackSettings) -> ConfigSpec:
     """Routes and receivers."""
-    return config_from_template(_CONFIG, "alertmanager.yml.j2")
+    return config_from_template(
+        _CONFIG,
+        "alertmanager.yml.j2",
+        receivers=receivers.configuration(settings.alertmanager),
+        group_wait_seconds=_GROUP_WAIT_SECONDS,
+        heartbeat_alert=HEARTBEAT_ALERT,
+        gone_with_a_node=_GONE_WITH_A_NODE,
+    )
+
+
+def secrets(settings: StackSettings) -> tuple[SecretRef, ...]:
+    """What receivers are told with, each a secret setting."""
+    return tuple(SecretRef(name=name, form=SecretForm.RECEIVER) for name in settings.alertmanager.secrets)
 
 
 def services(settings: StackSettings) -> tuple[ServiceSpec, ...]:
@@ -61,8 +92,11 @@ def _service(settings: StackSettings, name: str, cluster: tuple[str, ...], place
             *cluster,
             "--log.format=json",
         ),
-        networks=(names.TELEMETRY,),
+        networks=(names.TELEMETRY, *((names.EGRESS,) if settings.alertmanager.receivers else ())),
         configs=(ConfigMount(config=_CONFIG, target="/etc/pidea/alertmanager.yml"),),
+        secrets=tuple(
+            SecretMount(secret=name, target=name, uid=names.ALERTMANAGER_UID) for name in settings.alertmanager.secrets
+        ),
         volumes=(VolumeMount(volume=names.ALERTMANAGER_DATA, target="/data"),),
         resources=ResourceSpec(cpu_limit=0.5, memory_limit_bytes=128 * MIB, memory_reservation_bytes=32 * MIB),
         healthcheck=healthcheck,

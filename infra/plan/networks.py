@@ -7,11 +7,15 @@ from infra.settings import StackSettings
 from infra.spec import NetworkSpec
 
 # The order decides the subnet: add at the end.
-_NETWORKS = (names.PUBLIC, names.WEB, names.DATA, names.TELEMETRY, names.CONSENSUS)
+_NETWORKS = (names.PUBLIC, names.WEB, names.DATA, names.TELEMETRY, names.CONSENSUS, names.EGRESS)
 
 
 def plan(settings: StackSettings) -> tuple[NetworkSpec, ...]:
-    """The networks, each with a /24 of `network.cidr`. Only the public one has a way out."""
+    """The networks, each with a /24 of `network.cidr`. Only public and egress have a way out."""
+    absent = {
+        *((names.CONSENSUS,) if settings.postgres.standbys == 0 else ()),
+        *((names.EGRESS,) if not settings.alertmanager.receivers else ()),
+    }
     subnets = settings.network.cidr.subnets(new_prefix=24)
     return tuple(
         NetworkSpec(
@@ -19,11 +23,11 @@ def plan(settings: StackSettings) -> tuple[NetworkSpec, ...]:
             subnet=str(subnet),
             # Named because Docker would choose it, and the provider take its choice for a change.
             gateway=str(subnet[1]),
-            internal=name != names.PUBLIC,
+            internal=name not in (names.PUBLIC, names.EGRESS),
             encrypted=settings.network.encrypted,
         )
         for name, subnet in zip(_NETWORKS, subnets, strict=False)
-        if name != names.CONSENSUS or settings.postgres.standbys > 0
+        if name not in absent
     )
 
 

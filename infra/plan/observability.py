@@ -17,9 +17,10 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             VolumeSpec(name=names.ALERTMANAGER_DATA),
             VolumeSpec(name=names.JAEGER_DATA),
         ),
+        secrets=alertmanager.secrets(settings),
         configs=(
             *prometheus.configs(settings),
-            alertmanager.config(),
+            alertmanager.config(settings),
             *jaeger.configs(settings),
             *blackbox_exporter.configs(settings),
         ),

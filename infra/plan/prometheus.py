@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from infra import names
+from infra.plan import objectives
 from infra.plan.shared import http_check, on_slot, replace_in_place, user
 from infra.plan.targets import members, targets
 from infra.render import config_from_template, config_from_text
@@ -24,7 +25,7 @@ RULES = Path(__file__).resolve().parent.parent / "rules"
 
 def configs(settings: StackSettings) -> tuple[ConfigSpec, ...]:
     """Each replica's configuration, and the rules that they share."""
-    return (*(_config(settings, name) for name in _members(settings)), *_rules(settings), *_expected(settings))
+    return (*(_config(settings, name) for name in _members(settings)), *_rules(settings))
 
 
 def services(settings: StackSettings) -> tuple[ServiceSpec, ...]:
@@ -45,10 +46,27 @@ def _rules(settings: StackSettings) -> tuple[ConfigSpec, ...]:
         "cluster.yml": settings.nodes > 1,
         "certificate.yml": settings.edge.tls,
         "controller.yml": settings.redis.replicas > 0,
+        "heartbeat.yml": settings.alertmanager.heartbeat is not None,
         "redis-cluster.yml": settings.redis.replicas > 0,
     }
     files = [path for path in sorted(RULES.glob("*.yml")) if only_where.get(path.name, True)]
-    return tuple(config_from_text(f"rules-{path.stem}", path.read_text()) for path in files)
+    return (
+        *(config_from_text(f"rules-{path.stem}", path.read_text()) for path in files),
+        objectives.config(settings),
+        _budgets(settings),
+        *_expected(settings),
+    )
+
+
+def _budgets(settings: StackSettings) -> ConfigSpec:
+    asked = settings.prometheus
+    return config_from_template(
+        "watching-budgets",
+        "watching-budgets.yml.j2",
+        max_series=asked.max_series,
+        max_samples_per_second=asked.max_samples_per_second,
+        max_rule_seconds=asked.max_rule_seconds,
+    )
 
 
 def _expected(settings: StackSettings) -> tuple[ConfigSpec, ...]:
@@ -73,7 +91,7 @@ def _config(settings: StackSettings, member: str) -> ConfigSpec:
         environment=settings.environment,
         instance=settings.instance,
         replica=member if settings.prometheus.replicas > 1 else None,
-        rule_files=[_rule_path(rule) for rule in (*_rules(settings), *_expected(settings))],
+        rule_files=[_rule_path(rule) for rule in _rules(settings)],
         alertmanager_names=dns_names(members(names.ALERTMANAGER, settings.alertmanager.replicas)),
         alertmanager_port=names.ALERTMANAGER_PORT,
         edge_name=dns_names((names.EDGE,))[0] if settings.edge.tls else None,
@@ -106,10 +124,7 @@ def _service(settings: StackSettings, name: str, placement: PlacementSpec) -> Se
         networks=(names.TELEMETRY,),
         configs=(
             ConfigMount(config=f"{name}-yml", target="/etc/pidea/prometheus.yml"),
-            *(
-                ConfigMount(config=rule.name, target=_rule_path(rule))
-                for rule in (*_rules(settings), *_expected(settings))
-            ),
+            *(ConfigMount(config=rule.name, target=_rule_path(rule)) for rule in _rules(settings)),
         ),
         volumes=(VolumeMount(volume=names.PROMETHEUS_DATA, target="/data"),),
         resources=ResourceSpec(cpu_limit=1.0, memory_limit_bytes=1024 * MIB, memory_reservation_bytes=256 * MIB),

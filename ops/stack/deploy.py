@@ -19,10 +19,13 @@ from ops.stack import (
     history,
     instances,
     lock,
+    metrics,
+    pages,
     preflight,
     problems,
     progress,
     settings,
+    slo,
     swarm,
     target,
     update,
@@ -58,8 +61,8 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
     """Makes the stack what its configuration says.
 
     `refresh` None compares with what really runs, and stops where an earlier run was interrupted; True settles such a
-    run too; False trusts the state. `force` goes on although a cluster is degraded. Raises UsageError, HostError,
-    StateError before anything is touched, DeployError after.
+    run too; False trusts the state. `force` goes on although a cluster is degraded or an error budget is spent. Raises
+    UsageError, HostError, StateError before anything is touched, DeployError after.
     """
     from ops.host import setup
 
@@ -78,6 +81,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
         certificates.ensure(pulumi, state, plan)
+        pages.ensure(pulumi, state, plan)
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)
@@ -85,6 +89,12 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
         if clusters is not None:
             with steps.step("Check the clusters"):
                 update.guard(clusters, force=force)
+        # Going back is what a spent budget asks for.
+        if plan.held_by_budget and history.deployments(stack) and not history.is_restoring():
+            with steps.step("Check the error budgets"):
+                known = pulumi.outputs(secrets=True)
+                if keys.OPERATOR_PASSWORD in known:  # else nothing runs, as after `destroy`
+                    slo.guard(metrics.asker(stack, known), force=force)
         with history.attempt(stack):
             log = _update(pulumi, plan, state, clusters, refresh=refresh is not False, steps=steps)
             with steps.step("Verify what runs"):

@@ -26,6 +26,11 @@ _KEPT: Final = 10
 _IGNORED: Final = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 
 
+def is_restoring() -> bool:
+    """Whether this process brings an earlier deployment back, for `./pidea rollback`."""
+    return RESTORES in os.environ
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment:
     """One that went through. `restores` is the number of the one that it went back to, 0 for a new one."""

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ops.errors import HostError, UsageError
-from ops.stack import on_lab, preflight, settings, swarm
+from ops.stack import on_lab, preflight, rehearsal, settings, swarm
 from ops.stack.reference import Stack
 
 _POOL = ipaddress.IPv4Network("10.0.0.0/8")
@@ -33,7 +33,7 @@ def ensure(stack: Stack) -> None:
     if stack.instance is None or stack.config_file.exists():
         return
     environment = Stack(environment=stack.environment, root=stack.root, local=stack.local)
-    config = settings.read_config(environment)
+    config = rehearsal.of(settings.read_config(environment))
     config["pidea:instance"] = f"pidea-{stack.instance}"
     config.update(_beside(stack, config) if stack.lab is None else on_lab.settings(stack, config))
     stack.folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 import docker
 
@@ -10,6 +11,7 @@ from ops.errors import UsageError
 from ops.stack import swarm
 
 _TASK_KEY = "com.docker.swarm.task.id"
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def lines(api: docker.APIClient, instance: str, logical: str, *, follow: bool, tail: int) -> Iterator[str]:
@@ -24,16 +26,44 @@ def lines(api: docker.APIClient, instance: str, logical: str, *, follow: bool, t
         what = f"there are: {known}" if known else "the stack is not up"
         raise UsageError(f"There is no service {logical!r}; {what}.")
     slots = {task.id: task.slot for task in service.tasks}
+    for line in _raw(api, service.id, follow=follow, tail=str(tail)):
+        yield _labelled(line, logical, slots)
+
+
+def of_trace(api: docker.APIClient, instance: str, trace_id: str) -> Iterator[str]:
+    """Every line of every service that names the trace, in the order of time. Raises UsageError for what is no id."""
+    if not _TRACE_ID.fullmatch(trace_id):
+        raise UsageError(f"{trace_id!r} is no trace id: it has 32 hexadecimal digits, as in the header traceparent.")
+    found: list[tuple[str, str]] = []
+    for name, service in swarm.services(api, instance).items():
+        slots = {task.id: task.slot for task in service.tasks}
+        for line in _raw(api, service.id, timestamps=True):
+            if trace_id in line:
+                # In UTC and of one length: in the order of text they are in that of time.
+                at, _, rest = line.partition(" ")
+                found.append((at, _labelled(rest, name.removeprefix(f"{instance}-"), slots)))
+    yield from (line for _, line in sorted(found))
+
+
+def _raw(
+    api: docker.APIClient, service_id: str, *, follow: bool = False, tail: str = "all", timestamps: bool = False
+) -> Iterator[str]:
     buffered = b""
     for chunk in api.service_logs(
-        service.id, details=True, stdout=True, stderr=True, follow=follow, tail=str(tail), is_tty=False
+        service_id,
+        details=True,
+        stdout=True,
+        stderr=True,
+        follow=follow,
+        tail=tail,
+        timestamps=timestamps,
+        is_tty=False,
     ):
         *complete, buffered = (buffered + chunk).split(b"\n")
-        for line in complete:
-            yield _labelled(line.decode(errors="replace"), logical, slots)
+        yield from (line.decode(errors="replace") for line in complete)
 
 
-def _labelled(line: str, logical: str, slots: dict[str, int]) -> str:
+def _labelled(line: str, logical: str, slots: Mapping[str, int]) -> str:
     details, _, text = line.partition(" ")
     labels = dict(pair.partition("=")[::2] for pair in details.split(","))
     if _TASK_KEY not in labels:

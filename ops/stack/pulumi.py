@@ -17,7 +17,7 @@ from ops import paths
 from ops.errors import DeployError, StateError
 from ops.policy import waivers
 from ops.stack import backend as backends
-from ops.stack import environment, on_lab, problems, process, target
+from ops.stack import environment, on_lab, problems, process, rehearsal, target
 from ops.stack.backend import Backend
 from ops.stack.events import EventLog, name_of
 from ops.stack.reference import Stack
@@ -172,9 +172,10 @@ class Pulumi:
                 **({_FINDINGS: str(findings)} if findings else {}),
             }
             options = ["--policy-pack", str(POLICIES)]
-            if self.stack.lab is not None:
+            if self.stack.instance is not None:
                 parameters = Path(folder) / "parameters.json"
-                parameters.write_text(json.dumps(on_lab.policy_parameters(self.stack)))
+                of_lab = {} if self.stack.lab is None else on_lab.policy_parameters(self.stack)
+                parameters.write_text(json.dumps({**rehearsal.POLICY_PARAMETERS, **of_lab}))
                 options += ["--policy-pack-config", str(parameters)]
             return self._stream([*arguments, *options], log, state.salt, on_poll, given)
 

@@ -11,6 +11,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RULES = REPOSITORY / "infra" / "rules"
+CASES = REPOSITORY / "tests" / "alerts"
 # A metric with its matchers, if any: pg_up, up{job="app"}.
 _METRIC = re.compile(r"\b(?P<name>(?:pidea|haproxy|pg|redis|node)_\w+)(?:\{(?P<matchers>[^}]*)\})?")
 
@@ -29,11 +30,16 @@ class Rule:
     @property
     def metrics(self) -> dict[str, set[str]]:
         """Every exporter's metric that the expression names, and the labels that it picks by."""
-        found: dict[str, set[str]] = {}
-        for match in _METRIC.finditer(re.sub(r"\bjob:[\w:]+", "", self.expression)):
-            labels = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match["matchers"] or "")
-            found.setdefault(match["name"], set()).update(labels)
-        return found
+        return metrics_of(self.expression)
+
+
+def metrics_of(expression: str) -> dict[str, set[str]]:
+    """Every exporter's metric that PromQL names, and the labels that it picks by; what rules recorded is left out."""
+    found: dict[str, set[str]] = {}
+    for match in _METRIC.finditer(re.sub(r"\b\w+:[\w:]+", "", expression)):
+        labels = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", match["matchers"] or "")
+        found.setdefault(match["name"], set()).update(labels)
+    return found
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -41,6 +47,26 @@ def load(path: Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text())
     assert isinstance(content, dict), path
     return content
+
+
+def load_cases(path: Path) -> dict[str, Any]:
+    """A file of cases as promtool reads it: a series of zeros, 0x80, is no number in hexadecimal."""
+    content = yaml.load(path.read_text(), yaml.BaseLoader)  # noqa: S506 - makes texts, lists and mappings alone
+    assert isinstance(content, dict), path
+    return content
+
+
+def case_file(alert: Rule) -> Path:
+    """Where the alert's cases are."""
+    return CASES / f"{alert.name}.yml"
+
+
+def rule_of(alert: Rule) -> dict[str, Any]:
+    """The alert as its file has it."""
+    (found,) = (
+        rule for group in load(alert.file)["groups"] for rule in group["rules"] if rule.get("alert") == alert.name
+    )
+    return dict(found)
 
 
 def rules() -> list[Rule]:

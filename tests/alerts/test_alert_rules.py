@@ -14,6 +14,7 @@ import yaml
 from app.events import (
     BreakerChanged,
     BreakerState,
+    DedupRefused,
     FeedbackGiven,
     ReadServed,
     RequestFinished,
@@ -26,7 +27,9 @@ from infra.plan.targets import targets
 from infra.settings import StackSettings
 from ops.controller.metrics import Metrics as ControllerMetrics
 from ops.controller.observation import Observation
-from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, load, rules
+from tests.alerts.mutants.running import fails
+from tests.alerts.proof import proof_of
+from tests.alerts.rules import REPOSITORY, RULES, Rule, alerts, case_file, load_cases, rule_of, rules
 from tests.unit.infra.conftest import STACKS, read_config
 
 HERE = Path(__file__).parent
@@ -50,12 +53,8 @@ def run(promtool: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
     )
 
 
-def case_file(alert: Rule) -> Path:
-    return HERE / f"{alert.name}.yml"
-
-
 def assertions(alert: Rule) -> list[dict[str, Any]]:
-    return [check for case in load(case_file(alert))["tests"] for check in case["alert_rule_test"]]
+    return [check for case in load_cases(case_file(alert))["tests"] for check in case["alert_rule_test"]]
 
 
 def test_rules_are_valid(promtool: str) -> None:
@@ -73,17 +72,8 @@ def test_alert_fires_in_time_and_is_silent_before(alert: Rule, promtool: str) ->
 def test_cases_notice_a_wrong_alert(alert: Rule, promtool: str, tmp_path: Path) -> None:
     """An alert that never fires, and one that always does, must both fail their cases."""
     for expression in ("vector(1) > 2", "vector(1)"):
-        broken = load(alert.file)
-        for group in broken["groups"]:
-            for rule in group["rules"]:
-                if rule.get("alert") == alert.name:
-                    rule["expr"] = expression
-        cases = {**load(case_file(alert)), "rule_files": ["rules.yml"]}
-        (tmp_path / "rules.yml").write_text(yaml.safe_dump(broken, allow_unicode=True))
-        (tmp_path / "cases.yml").write_text(yaml.safe_dump(cases, allow_unicode=True))
-        done = run(promtool, "test", "rules", tmp_path / "cases.yml")
-        assert done.returncode != 0, f"the cases of {alert.name} pass with {expression}"
-        assert "FAILED" in done.stdout, done.stdout
+        instead = {**rule_of(alert), "expr": expression}
+        assert fails(promtool, alert, instead, tmp_path), f"the cases of {alert.name} pass with {expression}"
 
 
 @each_alert
@@ -92,9 +82,12 @@ def test_cases_are_about_their_alert(alert: Rule) -> None:
     assert {check["alertname"] for check in checks} == {alert.name}
     assert [check for check in checks if check["exp_alerts"]], "no case in which it fires"
     calm = [
-        case for case in load(case_file(alert))["tests"] if not any(c["exp_alerts"] for c in case["alert_rule_test"])
+        case
+        for case in load_cases(case_file(alert))["tests"]
+        if not any(c["exp_alerts"] for c in case["alert_rule_test"])
     ]
     assert calm, "no case in which it must stay silent throughout"
+    assert proof_of(alert).resolves, "no case in which it is silent, then fires, then is silent again"
 
 
 def test_every_file_of_cases_belongs_to_an_alert() -> None:
@@ -134,10 +127,11 @@ def application_metrics() -> dict[str, set[str]]:
     metrics.watch_breaker("redis")
     for event in (
         RequestStarted(),
-        RequestFinished("GET", "/x", "/x", 200, 0.1, "1.2.3.4", "c", "v", None, True),
+        RequestFinished("GET", "/x", "/x", 200, 0.1, "1.2.3.4", "c", "v", "l1", True),
         RequestShed("overload"),
         ReadServed("l3", shared=False, stale=True),
         FeedbackGiven(5),
+        DedupRefused("full"),
         BreakerChanged("redis", BreakerState.OPEN),
     ):
         metrics.on_event(event)

@@ -63,7 +63,10 @@ def test_there_are_these_rules() -> None:
 def test_parameters_by_environment() -> None:
     assert {rule.id: PARAMETERS[rule.id] for rule in RULES if rule.parameters} == {
         "only-edge-publishes": {"staging": {"allowed": ["edge"]}, "prod": {"allowed": ["edge"]}},
-        "networks-internal": {"staging": {"not_internal": ["public"]}, "prod": {"not_internal": ["public"]}},
+        "networks-internal": {
+            "staging": {"not_internal": ["public", "egress"]},
+            "prod": {"not_internal": ["public", "egress"]},
+        },
         "networks-encrypted": {"staging": {"required": False}, "prod": {"required": True}},
     }
     assert {rule.id: set(rule.parameters) for rule in RULES if rule.parameters} == {

@@ -13,7 +13,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import Stack
 from pulumi.runtime.sync_await import _ensure_event_loop
 
-from infra import names, program
+from infra import names, program, settings
 from ops.stack.authority import make_authority, self_signed
 
 PASSWORD = "made-by-the-test-"
@@ -131,7 +131,8 @@ def record(config: Mapping[str, Any]) -> Recording:
     if json.loads(given.get("pidea:edge", "{}")).get("tls"):
         # What a stack's configuration file does not show.
         given.setdefault(CERTIFICATE_KEY, certificate())
-    pulumi.runtime.set_all_config(given, [CERTIFICATE_KEY])
+    secret_keys = [key for key in given if settings.is_secret_setting(key.removeprefix("pidea:"))]
+    pulumi.runtime.set_all_config(given, secret_keys)
     exports: dict[str, Any] = {}
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

@@ -13,6 +13,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 # A module may import what stands in an earlier layer, and its own package; nothing of its own layer otherwise.
 LAYERS = (
     ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs"),
+    ("infra.section",),
+    ("infra.objectives", "infra.routing"),
     ("infra.settings", "infra.certificate"),
     ("infra.render",),
     ("infra.plan",),
@@ -25,6 +27,9 @@ PURE = (
     "infra.errors",
     "infra.names",
     "infra.spec",
+    "infra.section",
+    "infra.objectives",
+    "infra.routing",
     "infra.settings",
     "infra.certificate",
     "infra.render",

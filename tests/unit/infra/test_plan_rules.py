@@ -88,9 +88,11 @@ def test_a_contradiction_is_named(staging: DeploymentPlan, problem: str) -> None
     assert problem in str(caught.value).splitlines()
 
 
-def test_only_the_edge_is_on_the_network_with_a_way_out(plan: DeploymentPlan) -> None:
-    assert [network.name for network in plan.networks if not network.internal] == [names.PUBLIC]
+def test_only_the_edge_and_who_tells_alerts_have_a_way_out(plan: DeploymentPlan, settings: StackSettings) -> None:
+    outward = {network.name for network in plan.networks if not network.internal}
+    assert outward == {names.PUBLIC, *([names.EGRESS] if settings.alertmanager.receivers else [])}
     assert [service.name for service in plan.services if names.PUBLIC in service.networks] == [names.EDGE]
+    assert {s.image for s in plan.services if names.EGRESS in s.networks} <= {names.ALERTMANAGER}
     assert [service.name for service in plan.services if service.ports] == [names.EDGE]
 
 

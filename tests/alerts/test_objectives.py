@@ -1,0 +1,158 @@
+"""The rendered promises: Prometheus computes from raw figures what the settings say, of metrics that there are."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.telemetry.metrics import BUCKETS_SECONDS
+from infra.objectives import BUCKETS_SECONDS as KNOWN_BUCKETS_SECONDS
+from infra.plan import objectives
+from infra.plan.objectives import Objective
+from infra.settings import StackSettings
+from tests.alerts.rules import RULES, metrics_of
+from tests.alerts.test_alert_rules import application_metrics
+from tests.unit.infra.conftest import STACKS, read_config
+
+SETTINGS = StackSettings.from_config(
+    {
+        **read_config("staging"),
+        "pidea:slo": {
+            "windowDays": 4,
+            "minimumFailures": 7,
+            "writes": {"target": 0.95, "thresholdSeconds": 1.0},
+            "cachedReads": {"target": 0.98, "thresholdSeconds": 0.05},
+        },
+    }
+)
+CACHED = 'pidea_cached_read_duration_seconds_%s{job="app", instance="%s:8080", source="%s"%s}'
+WRITTEN = 'pidea_http_request_duration_seconds_%s{job="app", method="%s", route="%s", status="%s"%s}'
+POST = ("POST", "/api/chats/{chat_id}/messages", "201")
+# Counters, with what they grow by in each minute.
+RAW = {
+    'haproxy_frontend_http_responses_total{job="edge", proxy="public", code="2xx"}': "0+590x60",
+    'haproxy_frontend_http_responses_total{job="edge", proxy="public", code="4xx"}': "0+4x60",
+    'haproxy_frontend_http_responses_total{job="edge", proxy="public", code="5xx"}': "0+6x60",
+    'haproxy_frontend_http_responses_total{job="edge", proxy="operators", code="5xx"}': "0+600x60",
+    CACHED % ("count", "a", "l1", ""): "0+60x60",
+    CACHED % ("bucket", "a", "l1", ', le="0.05"'): "0+60x60",
+    CACHED % ("bucket", "a", "l1", ', le="0.025"'): "0+0x60",
+    CACHED % ("count", "b", "l2", ""): "0+60x60",
+    CACHED % ("bucket", "b", "l2", ', le="0.05"'): "0+54x60",
+    CACHED % ("count", "a", "origin", ""): "0+60x60",
+    CACHED % ("bucket", "a", "origin", ', le="0.5"'): "0+57x60",
+    # From the disk, while PostgreSQL is away: no promise is about those.
+    CACHED % ("count", "a", "l3", ""): "0+6000x60",
+    CACHED % ("bucket", "a", "l3", ', le="0.5"'): "0+0x60",
+    WRITTEN % ("count", *POST, ""): "0+120x60",
+    WRITTEN % ("bucket", *POST, ', le="1.0"'): "0+108x60",
+    # Reads, failed writes and what is no chat are not among the writes.
+    WRITTEN % ("count", "GET", *POST[1:], ""): "0+900x60",
+    WRITTEN % ("count", *POST[:2], "503", ""): "0+900x60",
+    WRITTEN % ("count", "POST", "/api/feedback", "204", ""): "0+900x60",
+}
+
+
+def labels(name: str) -> str:
+    service = "edge" if name == "availability" else "app"
+    return f'slo="{name}", service="{service}"'
+
+
+# Rates are per second; 4 days have their 5-minute looks, of which the first shows nothing yet.
+EXPECTED: dict[str, dict[str, float]] = {
+    "slo:objective:ratio": {"availability": 0.999, "cached-reads": 0.98, "uncached-reads": 0.99, "writes": 0.95},
+    "slo:minimum_failures:count": dict.fromkeys(("availability", "cached-reads", "uncached-reads", "writes"), 7),
+    "slo:requests:rate5m": {"availability": 10, "cached-reads": 2, "uncached-reads": 1, "writes": 2},
+    "slo:failures:rate5m": {"availability": 0.1, "cached-reads": 0.1, "uncached-reads": 0.05, "writes": 0.2},
+    "slo:failures:ratio_period": {"availability": 0.01, "cached-reads": 0.05, "uncached-reads": 0.05, "writes": 0.1},
+    "slo:error_budget_remaining:ratio": {
+        "availability": -9,
+        "cached-reads": -1.5,
+        "uncached-reads": -4,
+        "writes": -1,
+    },
+    "slo:failures:increase_period": {"availability": 360, "cached-reads": 360, "uncached-reads": 180, "writes": 720},
+}
+
+
+def rounded(name: str) -> str:
+    """Beyond the sixth digit floating point has its own mind."""
+    return f"round({name}, 0.000001)"
+
+
+def test_prometheus_computes_what_the_settings_promise(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    (tmp_path / "objectives.yml").write_text(objectives.config(SETTINGS).content)
+    checks = [
+        {
+            "expr": rounded(name),
+            "eval_time": "60m",
+            "exp_samples": [{"labels": f"{{{labels(slo)}}}", "value": value} for slo, value in sorted(values.items())],
+        }
+        for name, values in EXPECTED.items()
+    ]
+    cases = {
+        "rule_files": ["objectives.yml"],
+        "evaluation_interval": "1m",
+        "group_eval_order": ["slo-objectives", "slo-budget"],
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in RAW.items()],
+                "promql_expr_test": checks,
+            }
+        ],
+    }
+    (tmp_path / "cases.yml").write_text(yaml.safe_dump(cases))
+    done = subprocess.run(
+        [promtool, "test", "rules", tmp_path / "cases.yml"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_rendered_rules_are_valid(stack: str, tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    rendered = tmp_path / "objectives.yml"
+    rendered.write_text(objectives.config(StackSettings.from_config(read_config(stack))).content)
+    command: list[str | Path] = [promtool, "check", "rules", "--lint=all", "--lint-fatal", rendered, RULES / "slo.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_thresholds_are_limits_of_the_applications_histogram() -> None:
+    assert KNOWN_BUCKETS_SECONDS == BUCKETS_SECONDS
+
+
+@pytest.mark.parametrize("objective", objectives.objectives(SETTINGS), ids=lambda objective: objective.name)
+def test_promises_are_about_metrics_that_there_are(objective: Objective) -> None:
+    exported = application_metrics()
+    used = {**metrics_of(objective.requests), **metrics_of(objective.failures)}
+    assert used
+    for name, picked in used.items():
+        if name.startswith("pidea_"):
+            assert name in exported, f"{name} is not exported by app/telemetry/metrics.py"
+            assert picked <= exported[name], f"{name} has no label {picked - exported[name]}"
+        else:
+            assert name == "haproxy_frontend_http_responses_total"
+
+
+def test_every_recorded_series_of_a_promise_is_used_by_the_alerts_or_the_command() -> None:
+    from ops.stack import slo
+
+    recorded = {
+        rule["record"]
+        for group in yaml.safe_load(objectives.config(SETTINGS).content)["groups"]
+        for rule in group["rules"]
+    }
+    readers = (RULES / "slo.yml").read_text() + Path(slo.__file__).read_text()
+    unread = {name for name in recorded if name not in readers and name.partition(":")[2] not in readers}
+    assert unread == {"slo:failures:ratio_period"}, "the budget is computed from that one"
