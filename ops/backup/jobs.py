@@ -79,8 +79,8 @@ class Jobs:
         """Stores what comes by stdin: the archive of Pulumi's state and the stack's settings."""
 
         def make() -> dict[str, Any]:
-            _, _, size = self.restic.store_stream(["cat"], {}, "state.tar", {"kind": catalog.STATE})
-            return {"bytes": size}
+            _, through = self.restic.store_stream(["cat"], {}, "state.tar", {"kind": catalog.STATE})
+            return {"bytes": through.size_bytes}
 
         with self.job("state"):
             return self._timed("state", make, attempts=1)
@@ -118,24 +118,29 @@ class Jobs:
         name = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         command, passwords = postgres.base_command(settings)
         about = {"kind": catalog.BASE, "epoch": name}
-        snapshot, said, size = restic.store_stream(command, passwords, "base.tar", about)
-        base = postgres.base_of(said)
+        snapshot, through = restic.store_stream(command, passwords, "base.tar", about)
+        base = postgres.base_of(through.head)
         first = wal.segment_name(base.timeline, base.start_lsn)
         if not any(segment.name[8:24] == first[8:24] for segment in wal.segments(settings.wal)):
             raise ToolError(
                 "The base backup", f"WAL of its beginning ({first}) was written before the receiver started"
             )
-        wal.wait_for(settings, base.stop_lsn)
+        # Of the primary, after the base was whole: the base's own end lies before.
         lsn, stop = postgres.flushed(settings)
+        wal.wait_for(settings, lsn)
         mark = postgres.content(settings)
         with state.alone(settings.data, state.WAL, wait_seconds=_WAL_WAIT_SECONDS):
             # The WAL so far ends the epoch before: whoever restores to a time before this base finds all of it there.
             self._push(None)
             (settings.wal / recovery.MARKS).write_text(json.dumps(mark) + "\n")
             wal.begin_epoch(settings, name, first)
-            restic.tag(snapshot, {"stop": stop, "bytes": str(size), "lsn": lsn})
+            restic.tag(snapshot, {"stop": stop, "bytes": str(through.size_bytes), "lsn": lsn})
             pushed = self._push(None)
-        return {"bytes": size, "rows": sum(t["rows"] for t in mark["tables"].values()), "until": pushed["until"]}
+        return {
+            "bytes": through.size_bytes,
+            "rows": sum(table["rows"] for table in mark["tables"].values()),
+            "until": pushed["until"],
+        }
 
     def _push(self, until: str | None) -> dict[str, Any]:
         pushed = wal.push(self.settings, self.restic, until=until)
@@ -155,8 +160,8 @@ class Jobs:
         command, login = redis.copy_command(self.settings, server)
         about = {"kind": catalog.REDIS, "keys": str(server.keys), "from": server.host}
         limit = self.settings.upload_kib_per_second * 1024
-        _, _, size = self.restic.store_stream(command, login, redis.FILE, about, bytes_per_second=limit)
-        return {"bytes": size, "keys": server.keys}
+        _, through = self.restic.store_stream(command, login, redis.FILE, about, bytes_per_second=limit)
+        return {"bytes": through.size_bytes, "keys": server.keys}
 
     def _alertmanager(self) -> dict[str, Any]:
         said = "none of them answers"

@@ -40,18 +40,15 @@ _DIGEST = (
     "coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint), 0)::text) FROM {table} t"
 )
 
-_RECEIVED = f"""
-SELECT flush_lsn FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid
-WHERE slot_name = '{SLOT}' AND state = 'streaming';
-"""  # noqa: S608 - a constant
+# The server moves a slot on as its receiver says that it has WAL on its disk.
+_RECEIVED = f"SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND active;"  # noqa: S608 - a constant
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Base:
-    """What pg_basebackup said of the base that it made. `bytes` is the tar's size."""
+    """Where in the WAL a base begins."""
 
     start_lsn: str
-    stop_lsn: str
     timeline: int
 
 
@@ -134,13 +131,13 @@ def base_command(settings: Settings) -> tuple[list[str], dict[str, str]]:
     ], passwords(settings)
 
 
-def base_of(said: str) -> Base:
-    """What its words say. Raises ToolError where they do not."""
-    start = re.search(r"start point: ([0-9A-F]+/[0-9A-F]+) on timeline (\d+)", said)
-    stop = re.search(r"end point: ([0-9A-F]+/[0-9A-F]+)", said)
-    if start is None or stop is None:
-        raise ToolError("pg_basebackup", f"no start and end in what it said: {said[-300:]}")
-    return Base(start_lsn=start[1], stop_lsn=stop[1], timeline=int(start[2]))
+def base_of(head: bytes) -> Base:
+    """What the label of a base says, which comes first in its tar. Raises ToolError where there is none."""
+    start = re.search(rb"START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+) \(file [0-9A-F]{24}\)", head)
+    timeline = re.search(rb"START TIMELINE: (\d+)", head)
+    if start is None or timeline is None:
+        raise ToolError("pg_basebackup", "no backup label at the beginning of what it wrote")
+    return Base(start_lsn=start[1].decode(), timeline=int(timeline[1]))
 
 
 def content(settings: Settings) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 from ops.backup.errors import ToolError
@@ -72,21 +73,29 @@ def started(command: Sequence[str], environment: Mapping[str, str], **pipes: int
                     process.kill()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Piped:
+    """What the sink wrote, how many bytes went through, and the first of them: at most 1 MiB."""
+
+    wrote: str
+    size_bytes: int
+    head: bytes = dataclasses.field(repr=False)
+
+
 def pipe(
     source: Sequence[str],
     source_environment: Mapping[str, str],
     sink: Sequence[str],
     sink_environment: Mapping[str, str],
     *,
-    on_bytes: Callable[[int], None] = lambda _: None,
     bytes_per_second: int = 0,
-) -> tuple[str, str, int]:
-    """Gives what `source` said on stderr, what `sink` wrote, and how many bytes went through.
+) -> Piped:
+    """Runs both to their end, at most so fast; 0 means no limit.
 
     `sink` sees the end of its input only where `source` succeeded: what is cut off must not look whole.
     Raises ToolError.
     """
-    through = 0
+    through, head = 0, b""
     begun = time.monotonic()
     with (
         started(sink, sink_environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as to,
@@ -102,7 +111,7 @@ def pipe(
             for chunk in iter(lambda: from_.stdout.read(_CHUNK_BYTES), b""):  # type: ignore[union-attr]
                 to.stdin.write(chunk)
                 through += len(chunk)
-                on_bytes(through)
+                head = head or chunk
                 if bytes_per_second:
                     time.sleep(max(0.0, begun + through / bytes_per_second - time.monotonic()))
             if from_.wait():
@@ -112,4 +121,4 @@ def pipe(
             raise ToolError(sink[0], sink_said.text())
         if from_.wait():
             raise ToolError(source[0], source_said.text())
-        return source_said.text(), sink_wrote.text(), through
+        return Piped(wrote=sink_wrote.text(), size_bytes=through, head=head)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ops.backup import process
 from ops.backup.errors import PasswordError, RequestError, ToolError
+from ops.backup.process import Piped
 
 _SECONDS = 7200.0
 _LOCKED = "already locked"
@@ -88,13 +89,13 @@ class Restic:
         about: Mapping[str, str],
         *,
         bytes_per_second: int = 0,
-    ) -> tuple[str, str, int]:
-        """Stores what a program writes as the file `name`; gives the snapshot's id, the program's words, the bytes."""
+    ) -> tuple[str, Piped]:
+        """Stores what a program writes as the file `name`; gives the snapshot's id, and what went through."""
         command = ["restic", *self._limit, "backup", "--json", "--stdin", "--stdin-filename", name, *_tags(about)]
-        said, wrote, through = self._twice(
+        through = self._twice(
             lambda: process.pipe(source, environment, command, self._environment, bytes_per_second=bytes_per_second)
         )
-        return _summary(wrote)["snapshot_id"], said, through
+        return str(_summary(through.wrote)["snapshot_id"]), through
 
     def store_text(self, text: str, name: str, about: Mapping[str, str]) -> str:
         """Stores a text as the file `name`; gives the snapshot's id."""
