@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,13 +134,28 @@ def _start(folder: Path, files: Path, wal: Path, at: datetime.datetime | str, *,
     _pg_ctl_start(folder, files, wal, "")
 
 
+def _wait_until_replayed(folder: Path, files: Path) -> None:
+    # pg_ctl waits until the files are consistent, which is long before the target.
+    ask = ["psql", "--no-psqlrc", "--quiet", f"--host={folder}", "--username=postgres", "--dbname=postgres"]
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ToolError):
+            process.run([*ask, "--command", "SELECT 1"], {}, timeout_seconds=30)
+            return
+        if not (files / "postmaster.pid").exists():
+            raise ToolError("PostgreSQL", "it ended")
+        time.sleep(0.1)
+    raise ToolError("Replaying WAL", f"no end within {_START_SECONDS} s")
+
+
 def _pg_ctl_start(folder: Path, files: Path, wal: Path, target: str) -> None:
     conf = folder / "postgresql.conf"
     conf.write_text(_CONF.format(folder=folder, wal=wal, target=target))
     said = folder / "server.log"
-    command = ["pg_ctl", "start", "--silent", "--wait", f"--timeout={_START_SECONDS}", f"--pgdata={files}"]
+    command = ["pg_ctl", "start", "--silent", "--wait", f"--pgdata={files}", f"--log={said}"]
     try:
-        process.run([*command, f"--log={said}", f"--options=-c config_file={conf}"], {})
+        process.run([*command, f"--timeout={_START_SECONDS}", f"--options=-c config_file={conf}"], {})
+        _wait_until_replayed(folder, files)
     except ToolError:
         last = [line for line in said.read_text().splitlines() if "FATAL" in line or "PANIC" in line][-1:]
         raise ToolError("Replaying WAL", last[0] if last else said.read_text()[-500:]) from None

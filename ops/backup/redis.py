@@ -20,6 +20,7 @@ from ops.backup.settings import Settings
 FILE = "redis.rdb"
 _ANSWER_SECONDS = 5.0
 _LOAD_SECONDS = 300.0
+_MARK_BYTES = 40
 # How a server with an append-only file finds a copy that it did not write itself.
 _BASE = "appendonly.aof.1.base.rdb"
 _MANIFEST = f"file {_BASE} seq 1 type b\n"
@@ -69,8 +70,19 @@ def unpack(restic: Restic, snapshot: Snapshot, folder: Path) -> Path:
         )
     if done.returncode:
         raise ToolError("restic dump", done.stderr)
+    _without_mark(inside / _BASE)
     (inside / "appendonly.aof.manifest").write_text(_MANIFEST)
     return inside / _BASE
+
+
+def _without_mark(file: Path) -> None:
+    # A server that copies without its disk says the end by 40 hexadecimal digits, and redis-cli cannot take them back
+    # from a pipe. A copy itself ends with a byte that is no digit and a checksum of 8.
+    with file.open("r+b") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - _MARK_BYTES))
+        if re.fullmatch(rb"[0-9a-f]{40}", opened.read()):
+            opened.truncate(size - _MARK_BYTES)
 
 
 def read_back(file: Path) -> int:
@@ -90,17 +102,17 @@ def loaded(folder: Path) -> Iterator[int]:
     """A throw-away server on an unpacked folder; gives how many keys it has. It has ended when the block has."""
     socket = folder / "redis.sock"
     command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--dir", str(folder / "files")]
-    with process.started([*command, "--appendonly", "yes", "--save", ""], {}, stdout=subprocess.DEVNULL):
-        yield _loaded_keys(socket)
+    with process.started([*command, "--appendonly", "yes", "--save", ""], {}, stdout=subprocess.DEVNULL) as server:
+        yield _loaded_keys(socket, server)
 
 
-def _loaded_keys(socket: Path) -> int:
+def _loaded_keys(socket: Path, server: subprocess.Popen[bytes]) -> int:
     deadline = time.monotonic() + _LOAD_SECONDS
     while True:
         try:
             return int(process.run(["redis-cli", "-s", str(socket), "-e", "DBSIZE"], {}, timeout_seconds=5))
         except (ToolError, ValueError) as error:  # not there yet, or still loading
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or server.poll() is not None:
                 raise DamageError(f"A server did not load the copy of Redis: {error}") from None
         time.sleep(0.1)
 
