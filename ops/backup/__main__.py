@@ -39,6 +39,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
     for name in ("send", "finish"):
         commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
     commands.add_parser("keep-state")
+    commands.add_parser("contents")
     chosen = parser.parse_args(arguments)
     jobs = Jobs(settings, wait_seconds=_WAIT_SECONDS)
     match chosen.command:
@@ -65,6 +66,8 @@ def main(arguments: list[str], settings: Settings) -> Any:
             restore.send(jobs, chosen.what)
         case "finish":
             return restore.finish(jobs, chosen.what)
+        case "contents":
+            return restore.contents(jobs)
         case "keep-state":
             return jobs.keep_state()
     return None

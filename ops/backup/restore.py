@@ -84,6 +84,12 @@ def finish(jobs: Jobs, what: str) -> dict[str, Any]:
     return jobs.backup("postgres")
 
 
+def contents(jobs: Jobs) -> dict[str, Any]:
+    """How many rows each table of the stack has just now."""
+    tables = postgres.content(jobs.settings)["tables"]
+    return {"rows": {table: content["rows"] for table, content in tables.items()}}
+
+
 def _chosen(jobs: Jobs, at: str | None, snapshot: str | None) -> tuple[Reach, datetime.datetime]:
     moment = catalog.moment(at) if at else None
     found = catalog.reaches(jobs.restic.snapshots())
