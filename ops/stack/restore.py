@@ -1,7 +1,7 @@
 """A restore: everything is made ready beside what runs, the old and the new change places in one step.
 
 PostgreSQL comes back as it was at a moment, by a server in the backup service that replayed the WAL until then.
-Only then is anything stopped: the application, whose caches know what the restored database does not, Redis, PostgreSQL.
+Only then is anything stopped: the application, whose caches know what the restored rows do not, Redis, the server.
 What a run was interrupted at, the next one does again; the old files stay until all is well.
 """
 
