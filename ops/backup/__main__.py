@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any
 
-from ops.backup import catalog, log, restore
+from ops.backup import catalog, log, moving, restore
 from ops.backup.drill import drill
 from ops.backup.errors import BackupError, ToolError
 from ops.backup.jobs import ALL, Jobs
@@ -39,7 +39,8 @@ def main(arguments: list[str], settings: Settings) -> Any:
     for name in ("send", "finish"):
         commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
     commands.add_parser("keep-state")
-    commands.add_parser("contents")
+    for name in ("contents", "export", "import"):
+        commands.add_parser(name)
     chosen = parser.parse_args(arguments)
     jobs = Jobs(settings, wait_seconds=_WAIT_SECONDS)
     match chosen.command:
@@ -68,6 +69,10 @@ def main(arguments: list[str], settings: Settings) -> Any:
             return restore.finish(jobs, chosen.what)
         case "contents":
             return restore.contents(jobs)
+        case "export":
+            moving.send(jobs)
+        case "import":
+            return moving.receive(jobs)
         case "keep-state":
             return jobs.keep_state()
     return None
@@ -98,7 +103,7 @@ if __name__ == "__main__":
     try:
         result = main(sys.argv[1:], Settings.from_environment(os.environ))
         if result is not None:
-            sys.stdout.write(json.dumps(result) + "\n")
+            sys.stdout.write(json.dumps(result, default=str) + "\n")
     except SettingsError as error:
         log.line("ERROR", str(error))
         sys.exit(2)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import re
 import secrets
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ops.backup import catalog, log, postgres, recovery, redis, state, wal
-from ops.backup.errors import BackupError, BusyError, PasswordError, RequestError, ToolError
+from ops.backup.errors import BackupError, BusyError, DamageError, PasswordError, RequestError, ToolError
 from ops.backup.restic import Restic
 from ops.backup.settings import Settings
 
@@ -25,6 +27,9 @@ _WAL_WAIT_SECONDS = 300.0
 _HTTP_SECONDS = 10.0
 # Of the scheduled check: in three weeks every byte was read.
 DAILY_SHARE = "5%"
+
+# What restic calls a thing that it could not read: a pack, an index, a snapshot.
+_NAMES_DAMAGE = re.compile(r"[0-9a-f]{8,}")
 
 _Made = TypeVar("_Made")
 
@@ -49,7 +54,13 @@ class Jobs:
         """Reads `share` of the repository. Raises ToolError with what is damaged."""
 
         def read() -> dict[str, Any]:
-            self.restic.check(share)
+            try:
+                self.restic.check(share)
+            except PasswordError:
+                raise
+            except ToolError as error:
+                named = [line.strip() for line in error.said.splitlines() if _NAMES_DAMAGE.search(line)]
+                raise DamageError("The repository is damaged: " + ("; ".join(named[:20]) or error.said)) from None
             return {"share": share}
 
         with self.job("check"), self.turn():
@@ -179,11 +190,11 @@ class Jobs:
         raise ToolError("Asking the Alertmanagers", said)
 
 
-def repository(settings: Settings, url: str) -> Restic:
-    """A repository of this stack."""
+def repository(settings: Settings, url: str, password_file: Path | None = None) -> Restic:
+    """A repository of this stack, or one that another password opens."""
     return Restic(
         url,
-        settings.repository_password_file,
+        password_file or settings.repository_password_file,
         settings.data / "cache",
         upload_kib_per_second=settings.upload_kib_per_second,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,8 @@ def register(app: typer.Typer) -> None:
     for command in (now, verify, password):
         group.command()(command)
     group.command("list")(list_all)
+    group.command("export")(export)
+    group.command("import")(import_)
     app.add_typer(group, name="backup")
     app.command()(restore)
     app.command()(drill)
@@ -73,7 +76,7 @@ def verify(
     share: Annotated[str, typer.Option(help="How much of the repository to read: 5%, 100%.")] = "100%",
     as_json: _JSON = False,
 ) -> None:
-    """Read the repository and check every byte read. Exits with 5 where something is damaged."""
+    """Read the repository and check every byte read. Exits with 1 where something is damaged."""
     found = _service(stack, instance, lab=lab).ask("verify", "--share", share, say=_say)
     typer.echo(json.dumps(found, indent=2) if as_json else f"{share} of the repository read: nothing is damaged")
 
@@ -89,6 +92,41 @@ def password(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False) -> No
         typer.echo(service.members.run(names.BACKUP, ["cat", names.secret_path(names.BACKUP_REPOSITORY_PASSWORD)]))
     except MemberError as error:
         raise StateError(f"The backup service cannot be asked: {error}") from error
+
+
+def export(
+    stack: _STACK,
+    file: Annotated[Path, typer.Argument(help="Where to; keep it on another machine.")],
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+) -> None:
+    """Write the whole repository, encrypted as it is, to a file: what a new machine needs beside its password."""
+    size = _service(stack, instance, lab=lab).export(file)
+    typer.echo(f"{file}: {size / 2**20:.1f} MiB; its password is what `./pidea backup password {stack}` prints")
+
+
+def import_(
+    stack: _STACK,
+    file: Annotated[Path, typer.Argument(help="What `backup export` wrote.")],
+    password_file: Annotated[Path, typer.Option(help="A file with the password of that repository.")],
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Put an exported repository in the place of the stack's own, whose snapshots are given up; then `restore`."""
+    from ops.errors import UsageError
+    from ops.stack import lock
+
+    service = _service(stack, instance, lab=lab)
+    if not file.is_file() or not password_file.is_file():
+        raise UsageError(f"{password_file if file.is_file() else file} is not there; name the exported file again.")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("Nobody can be asked here; add --yes to mean it.")
+        typer.confirm(f"Give up the snapshots that {service.stack.name} has now?", abort=True)
+    with lock.exclusive(service.stack):
+        found = service.import_(file, password_file.read_text().strip(), _say)
+    typer.echo(f"{found['snapshots']} snapshots, the newest of {found['newest']}")
 
 
 def drill(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False, as_json: _JSON = False) -> None:

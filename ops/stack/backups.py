@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from infra import names
@@ -60,6 +64,8 @@ class Service:
             output = process.stdout.read().decode()
         answer = _answer(output)
         if process.returncode:
+            if process.returncode == OpsError.exit_code:
+                raise OpsError(str(answer.get("error")))
             said = str(answer.get("error") or "The backup service did not answer; see `./pidea logs` for why.")
             raise _ERRORS.get(process.returncode, DeployError)(said)
         return answer
@@ -85,6 +91,31 @@ class Service:
             ) from error
         return self.members.engine_of(place.node), place.container_id
 
+    def export(self, file: Path) -> int:
+        """Writes the whole encrypted repository to a file; gives its size in bytes. Raises DeployError, HostError."""
+        unfinished = file.with_name(f"{file.name}.unfinished")
+        try:
+            with unfinished.open("wb") as sink, self.start("export") as process:
+                assert process.stdout is not None  # noqa: S101 - for mypy
+                shutil.copyfileobj(process.stdout, sink)
+                os.fsync(sink.fileno())
+        except OSError as error:
+            raise HostError(f"{file} cannot be written: {error.strerror}; choose another place.") from error
+        if process.returncode:
+            unfinished.unlink()
+            raise DeployError("The backup service did not send all of the repository; see `./pidea logs` for why.")
+        unfinished.rename(file)
+        return file.stat().st_size
+
+    def import_(self, file: Path, password: str, say: Callable[[str], None]) -> dict[str, Any]:
+        """Puts an exported repository in the place of the stack's own. Raises StateError for a wrong password."""
+        read, write = os.pipe()
+        with os.fdopen(read, "rb") as source, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(_send, write, file, password)
+            answer = self.ask("import", stdin=source, say=say)
+            sent.result()
+        return answer
+
     def keep_state(self) -> dict[str, Any] | None:
         """Stores Pulumi's state, what opens it, and the settings; None where the state is not in files of ours."""
         backend = choose(self.stack)
@@ -102,6 +133,13 @@ class Service:
         if process.returncode:
             raise DeployError(str(_answer(output.decode()).get("error") or said.decode()[-300:]))
         return _answer(output.decode())
+
+
+def _send(descriptor: int, file: Path, password: str) -> None:
+    with os.fdopen(descriptor, "wb") as sink, contextlib.suppress(BrokenPipeError):
+        sink.write(f"{password}\n".encode())
+        with file.open("rb") as source:
+            shutil.copyfileobj(source, sink)
 
 
 def _answer(output: str) -> dict[str, Any]:

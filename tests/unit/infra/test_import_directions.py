@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 # A module may import what stands in an earlier layer, and its own package; nothing of its own layer otherwise.
 LAYERS = (
-    ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs"),
+    ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs", "infra.schedule"),
     ("infra.settings", "infra.certificate"),
     ("infra.render",),
     ("infra.plan",),
@@ -30,9 +30,10 @@ PURE = (
     "infra.render",
     "infra.plan",
     "infra.outputs",
+    "infra.schedule",
 )
 # spec imports nothing of ours; neither do the other three.
-ALONE = ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs")
+ALONE = ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs", "infra.schedule")
 
 
 def modules(package: str) -> dict[str, Path]:
