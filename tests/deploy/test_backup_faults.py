@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 from infra import names
 from tests.stack import commands, containers
@@ -74,7 +75,7 @@ def test_flipped_bytes_are_found_and_named(stack: Instance) -> None:
     assert verified.code == 1, verified.text
     said = containers.one(stack, names.BACKUP).inside.run("cat /data/state.json").stdout
     assert json.loads(said)["check"]["error"]
-    assert os.path.basename(pack)[:8] in verified.text
+    assert Path(pack).name[:8] in verified.text
     assert backup(stack, "verify").code == 0
 
 
