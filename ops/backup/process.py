@@ -71,6 +71,10 @@ def started(command: Sequence[str], environment: Mapping[str, str], **pipes: int
                     process.wait(_TO_STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     process.kill()
+                    process.wait()
+            if process.stdin:
+                with contextlib.suppress(BrokenPipeError):  # what it had not read is for nobody any more
+                    process.stdin.close()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

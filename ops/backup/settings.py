@@ -34,7 +34,6 @@ class Settings:
     data: Path
     memory: Path
     repository: str
-    second_repository: str
     repository_password_file: Path
     postgres_hosts: tuple[str, ...]
     postgres_port: int
@@ -73,7 +72,6 @@ class Settings:
             data=Path(environment.get("DATA", "/data")),
             memory=Path(environment.get("MEMORY", "/run/pidea")),
             repository=_text(environment, "REPOSITORY"),
-            second_repository=environment.get("SECOND_REPOSITORY", ""),
             repository_password_file=Path(_text(environment, "REPOSITORY_PASSWORD_FILE")),
             postgres_hosts=tuple(_text(environment, "POSTGRES_HOSTS").split(",")),
             postgres_port=int(_number(environment, "POSTGRES_PORT", "5432")),
