@@ -22,6 +22,8 @@ _POLL_SECONDS = 1.0
 # While nobody writes the newest snapshot still says until when that is known.
 _IDLE_SECONDS = 300.0
 _MARK_SECONDS = 600.0
+# A mark takes at most a hundredth of the time.
+_MARK_PAUSES = 100
 _STUCK_SECONDS = 120.0
 _WAIT_SECONDS = 3600.0
 
@@ -68,7 +70,7 @@ class Service:
                 self._ending.wait(15)
 
     def _push(self) -> None:
-        pushed, pushed_at, marked_at = "", 0.0, time.monotonic()
+        pushed, pushed_at, mark_at = "", 0.0, time.monotonic() + _MARK_SECONDS
         while not self._ending.wait(_POLL_SECONDS):
             self._beats["push"] = time.monotonic()
             since = time.monotonic() - pushed_at
@@ -79,9 +81,11 @@ class Service:
                 lsn, _ = postgres.flushed(self._settings)
                 if lsn == pushed and since < _IDLE_SECONDS:
                     continue
-                if time.monotonic() - marked_at > _MARK_SECONDS and wal.epoch(self._settings):
+                if time.monotonic() > mark_at and wal.epoch(self._settings):
+                    begun = time.monotonic()
                     self._jobs.mark()
-                    marked_at = time.monotonic()
+                    # It reads every row: users must not feel it.
+                    mark_at = time.monotonic() + max(_MARK_SECONDS, _MARK_PAUSES * (time.monotonic() - begun))
                 self._jobs.push()
                 pushed, pushed_at = lsn, time.monotonic()
             except (BackupError, OSError) as error:
