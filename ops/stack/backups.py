@@ -110,7 +110,8 @@ class Service:
     def import_(self, file: Path, password: str, say: Callable[[str], None]) -> dict[str, Any]:
         """Puts an exported repository in the place of the stack's own. Raises StateError for a wrong password."""
         read, write = os.pipe()
-        with os.fdopen(read, "rb") as source, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        # In this order: closed first, the pipe ends a sender whose receiver has failed.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool, os.fdopen(read, "rb") as source:
             sent = pool.submit(_send, write, file, password)
             answer = self.ask("import", stdin=source, say=say)
             sent.result()
