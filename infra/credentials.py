@@ -32,6 +32,7 @@ user {app} on #{app_sha256} resetchannels &pidea:* ~pidea:* -@all +get +mget +se
 user {exporter} on #{exporter_sha256} -@all +ping +info +client|list +client|setname +config|get +latency|latest \
 +latency|histogram +slowlog|len +slowlog|get +memory|usage +dbsize +select
 user {admin} on #{admin_sha256} ~* &* +@all
+user {backup} on #{backup_sha256} resetchannels -@all +ping +info +psync +sync +replconf
 """
 # In a cluster replicas log in to their primary, sentinels and the controller to every server.
 _REDIS_CLUSTER_ACL = (
@@ -126,7 +127,7 @@ class Credentials(pulumi.ComponentResource):
         self._receiver_digests = receiver_digests
         child = pulumi.ResourceOptions(parent=self)
         self._passwords = {
-            spec.name: RandomPassword(f"password-{spec.name}", version, child).value
+            spec.name: RandomPassword(f"password-{spec.name}", _version_of(spec, version), child).value
             for spec in specs
             if spec.form is SecretForm.RANDOM
         }
@@ -181,6 +182,11 @@ class Credentials(pulumi.ComponentResource):
                 for slot in range(1, _MOST_MEMBERS + 1)
             }
         )
+
+
+def _version_of(spec: SecretRef, version: int) -> int:
+    # A repository opens with the password that it was made with, or with none.
+    return 1 if spec.name == names.BACKUP_REPOSITORY_PASSWORD else version
 
 
 def edge_certificate() -> EdgeCertificate | None:
@@ -242,15 +248,17 @@ def recipe_digest(form: SecretForm) -> str:
     return hashlib.sha256(_RECIPES[form].encode()).hexdigest()[:6]
 
 
-def redis_acl(app_password: str, exporter_password: str, admin_password: str) -> str:
+def redis_acl(app_password: str, exporter_password: str, admin_password: str, backup_password: str) -> str:
     """Redis' ACL file."""
     return _REDIS_ACL.format(
         app=names.REDIS_APP_USERNAME,
         exporter=names.REDIS_EXPORTER_USERNAME,
         admin=names.REDIS_ADMIN_USERNAME,
+        backup=names.REDIS_BACKUP_USERNAME,
         app_sha256=_sha256(app_password),
         exporter_sha256=_sha256(exporter_password),
         admin_sha256=_sha256(admin_password),
+        backup_sha256=_sha256(backup_password),
     )
 
 
@@ -258,6 +266,7 @@ def redis_cluster_acl(
     app_password: str,
     exporter_password: str,
     admin_password: str,
+    backup_password: str,
     replication_password: str,
     sentinel_password: str,
     controller_password: str,
@@ -267,12 +276,14 @@ def redis_cluster_acl(
         app=names.REDIS_APP_USERNAME,
         exporter=names.REDIS_EXPORTER_USERNAME,
         admin=names.REDIS_ADMIN_USERNAME,
+        backup=names.REDIS_BACKUP_USERNAME,
         replication=names.REDIS_REPLICATION_USERNAME,
         sentinel=names.REDIS_SENTINEL_USERNAME,
         controller=names.REDIS_CONTROLLER_USERNAME,
         app_sha256=_sha256(app_password),
         exporter_sha256=_sha256(exporter_password),
         admin_sha256=_sha256(admin_password),
+        backup_sha256=_sha256(backup_password),
         replication_sha256=_sha256(replication_password),
         sentinel_sha256=_sha256(sentinel_password),
         controller_sha256=_sha256(controller_password),

@@ -20,6 +20,7 @@ BLACKBOX_EXPORTER: Final = "blackbox-exporter"
 SENTINEL: Final = "sentinel"
 ETCD: Final = "etcd"
 CONTROLLER: Final = "controller"
+BACKUP: Final = "backup"
 
 # The node label with a node's number; what keeps data is bound to one.
 SLOT_LABEL: Final = "dev.pidea.slot"
@@ -46,6 +47,7 @@ SENTINEL_DATA: Final = "sentinel-data"
 ETCD_DATA: Final = "etcd-data"
 JAEGER_DATA: Final = "jaeger-data"
 APP_CACHE: Final = "app-cache"
+BACKUP_DATA: Final = "backup-data"
 
 # Random passwords
 REDIS_APP_PASSWORD: Final = "redis-app-password"  # noqa: S105 - a name, not a password; so are the next lines
@@ -54,13 +56,17 @@ REDIS_ADMIN_PASSWORD: Final = "redis-admin-password"  # noqa: S105
 REDIS_REPLICATION_PASSWORD: Final = "redis-replication-password"  # noqa: S105
 REDIS_SENTINEL_PASSWORD: Final = "redis-sentinel-password"  # noqa: S105
 REDIS_CONTROLLER_PASSWORD: Final = "redis-controller-password"  # noqa: S105
+REDIS_BACKUP_PASSWORD: Final = "redis-backup-password"  # noqa: S105
 POSTGRES_SUPERUSER_PASSWORD: Final = "postgres-superuser-password"  # noqa: S105
 POSTGRES_APP_PASSWORD: Final = "postgres-app-password"  # noqa: S105
 POSTGRES_EXPORTER_PASSWORD: Final = "postgres-exporter-password"  # noqa: S105
+POSTGRES_BACKUP_PASSWORD: Final = "postgres-backup-password"  # noqa: S105
 POSTGRES_STANDBY_PASSWORD: Final = "postgres-standby-password"  # noqa: S105
 POSTGRES_REWIND_PASSWORD: Final = "postgres-rewind-password"  # noqa: S105
 PATRONI_REST_PASSWORD: Final = "patroni-rest-password"  # noqa: S105
 OPERATOR_PASSWORD: Final = "operator-password"  # noqa: S105
+# Of the repository, whose data stays readable: no version makes it anew.
+BACKUP_REPOSITORY_PASSWORD: Final = "backup-repository-password"  # noqa: S105
 API_TOKEN: Final = "api-token"  # noqa: S105
 
 # Secrets made from them, in the form that a server reads
@@ -85,11 +91,13 @@ REDIS_ADMIN_USERNAME: Final = "admin"
 REDIS_REPLICATION_USERNAME: Final = "replication"
 REDIS_SENTINEL_USERNAME: Final = "sentinel"
 REDIS_CONTROLLER_USERNAME: Final = "controller"
+REDIS_BACKUP_USERNAME: Final = "backup"
 # What the sentinels call the primary, whichever server it is.
 REDIS_PRIMARY: Final = "pidea"
 POSTGRES_DATABASE: Final = "pidea"
 POSTGRES_APP_USERNAME: Final = "pidea_app"
 POSTGRES_EXPORTER_USERNAME: Final = "pidea_exporter"
+POSTGRES_BACKUP_USERNAME: Final = "pidea_backup"
 POSTGRES_STANDBY_USERNAME: Final = "pidea_standby"
 POSTGRES_REWIND_USERNAME: Final = "pidea_rewind"
 PATRONI_USERNAME: Final = "patroni"
@@ -118,6 +126,7 @@ POSTGRES_EXPORTER_PORT: Final = 9187
 NODE_EXPORTER_PORT: Final = 9100
 BLACKBOX_EXPORTER_PORT: Final = 9115
 CONTROLLER_PORT: Final = 9200
+BACKUP_PORT: Final = 9201
 
 # User (and group) ids inside the containers; the Dockerfiles create the same.
 APP_UID: Final = 10001
@@ -130,6 +139,7 @@ JAEGER_UID: Final = 10007
 EXPORTER_UID: Final = 10008
 ETCD_UID: Final = 10009
 CONTROLLER_UID: Final = 10010
+BACKUP_UID: Final = 10011
 
 SECRETS_FOLDER: Final = "/run/secrets"
 

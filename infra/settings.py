@@ -14,6 +14,7 @@ from infra import names
 from infra.errors import SettingsError
 from infra.objectives import ObjectiveSettings
 from infra.routing import AlertmanagerSettings
+from infra.schedule import Schedule
 from infra.section import Section as _Section
 
 NAMESPACE = "pidea"
@@ -44,6 +45,14 @@ OVERRIDABLE_IMAGES = frozenset(
         names.APP,
     }
 )
+
+
+def _cron(text: str) -> str:
+    Schedule.parse(text)
+    return text
+
+
+Cron = Annotated[str, pydantic.AfterValidator(_cron)]
 
 
 class NetworkSettings(_Section):
@@ -170,6 +179,24 @@ class ControllerSettings(_Section):
     interval_seconds: Annotated[int, pydantic.Field(ge=1, le=60)] = 3
 
 
+class BackupSettings(_Section):
+    """Backups. The schedules are cron's, in UTC; each begins up to `jitter_seconds` later.
+
+    WAL is in the repository at most `wal_seconds` after it was written. Any second of the last `keep_daily` days can be
+    restored; of the weeks and months before one backup each is kept. `upload_kib_per_second` 0 means no limit.
+    """
+
+    schedule: Cron = "17 2 * * *"
+    check_schedule: Cron = "47 3 * * *"
+    drill_schedule: Cron = "17 5 * * 0"
+    jitter_seconds: Annotated[int, pydantic.Field(ge=0, le=3600)] = 300
+    wal_seconds: Annotated[int, pydantic.Field(ge=10, le=600)] = 30
+    keep_daily: Annotated[int, pydantic.Field(ge=1, le=366)] = 7
+    keep_weekly: Annotated[int, pydantic.Field(ge=0, le=520)] = 4
+    keep_monthly: Annotated[int, pydantic.Field(ge=0, le=120)] = 3
+    upload_kib_per_second: Annotated[int, pydantic.Field(ge=0, le=10_000_000)] = 0
+
+
 class TracingSettings(_Section):
     """Traces: the share of requests that start one, and how long Jaeger keeps them."""
 
@@ -204,6 +231,7 @@ class StackSettings(_Section):
     tracing: TracingSettings = TracingSettings()
     controller: ControllerSettings = ControllerSettings()
     slo: ObjectiveSettings = ObjectiveSettings()
+    backup: BackupSettings = BackupSettings()
 
     @pydantic.field_validator("images")
     @classmethod

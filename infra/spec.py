@@ -28,9 +28,14 @@ class NetworkSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VolumeSpec:
-    """A named volume that outlives services and, unless asked otherwise, the stack."""
+    """A named volume that outlives services and, unless asked otherwise, the stack.
+
+    `backup` says what of it is in the repository, by which tool; `no_backup` why nothing has to be. One of them.
+    """
 
     name: str
+    backup: str = ""
+    no_backup: str = ""
 
 
 class SecretForm(enum.Enum):

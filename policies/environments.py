@@ -38,8 +38,11 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         # Sentinels have no figures of their own: Redis' exporters and the controller tell what they do.
         PROD: {"exporters": {"redis": "redis-exporter", "postgres": "postgres-exporter", "sentinel": "redis-exporter"}},
     },
-    # The application's last-resort cache fills itself again.
-    "volumes-backed-up": {STAGING: {"disposable": ["app-cache"]}, PROD: {"disposable": ["app-cache"]}},
+    # Each says in the plan why it needs no backup.
+    "volumes-backed-up": {
+        STAGING: {"disposable": ["app-cache", "prometheus-data", "jaeger-data"]},
+        PROD: {"disposable": ["app-cache", "prometheus-data", "jaeger-data", "etcd-data", "sentinel-data"]},
+    },
     "logs-bounded": {STAGING: {"max_mib": 100}, PROD: {"max_mib": 100}},
     "fits-with-one-node-lost": {
         STAGING: {"nodes": 1, "node_memory_mib": 8192, "system_memory_mib": 1024, "node_cpus": 2},

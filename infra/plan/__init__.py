@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.plan import app, controller, edge, images, networks, observability, postgres, redis
+from infra.plan import app, backup, controller, edge, images, networks, observability, postgres, redis
 from infra.plan.check import check
 from infra.settings import StackSettings
 from infra.spec import DeploymentPlan
@@ -17,6 +17,7 @@ def build_plan(settings: StackSettings) -> DeploymentPlan:
         app.plan(settings),
         edge.plan(settings),
         observability.plan(settings),
+        backup.plan(settings),
     )
     plan = DeploymentPlan(
         environment=settings.environment,

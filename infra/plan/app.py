@@ -98,7 +98,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
     return SubsystemSpec(
         name=names.APP,
         services=(service,),
-        volumes=(VolumeSpec(name=names.APP_CACHE),),
+        volumes=(VolumeSpec(name=names.APP_CACHE, no_backup="a cache that fills itself from PostgreSQL"),),
         secrets=(
             SecretRef(name=names.API_TOKEN),
             SecretRef(name=names.API_CLIENTS, form=SecretForm.API_CLIENTS, sources=(names.API_TOKEN,)),

@@ -19,6 +19,7 @@ def check(plan: DeploymentPlan) -> None:
         *_twice("published port", (str(port) for port in plan.published_ports)),
         *_unknown(plan),
         *_monitors(plan),
+        *_backups(plan),
     ]
     if problems:
         raise PlanError("\n".join(problems))
@@ -64,4 +65,12 @@ def _monitors(plan: DeploymentPlan) -> list[str]:
         f"{s.healthcheck.worst_detection_seconds} s to show that it is broken"
         for s in plan.services
         if s.update.monitor_seconds < s.healthcheck.worst_detection_seconds
+    ]
+
+
+def _backups(plan: DeploymentPlan) -> list[str]:
+    return [
+        f"volume {v.name} must have a backup plan or a reason why it needs none" + (", not both" if v.backup else "")
+        for v in plan.volumes
+        if bool(v.backup) == bool(v.no_backup)
     ]

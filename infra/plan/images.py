@@ -19,14 +19,27 @@ _IGNORED_FOLDERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"
 # Major versions of what keeps data: its files are read by newer ones, not by older ones. The images' builds use them,
 # and the policies see them.
 POSTGRES_MAJOR = "15"
-_MAJORS = {names.POSTGRES: {"POSTGRES_MAJOR": POSTGRES_MAJOR}, names.REDIS: {"REDIS_MAJOR": "7"}}
+_MAJORS = {
+    names.POSTGRES: {"POSTGRES_MAJOR": POSTGRES_MAJOR},
+    names.REDIS: {"REDIS_MAJOR": "7"},
+    names.BACKUP: {"POSTGRES_MAJOR": POSTGRES_MAJOR},
+}
 
 # What makes a cluster of PostgreSQL or looks after one of Redis, and the images that these start from. What is in them
 # is a part of how the cluster works, so nobody else's images can take their place.
-_OURS_ALONE = {names.ETCD: names.BASE_IMAGE, names.PATRONI: names.POSTGRES, names.CONTROLLER: names.BASE_IMAGE}
+_OURS_ALONE = {
+    names.ETCD: names.BASE_IMAGE,
+    names.PATRONI: names.POSTGRES,
+    names.CONTROLLER: names.BASE_IMAGE,
+    names.BACKUP: names.BASE_IMAGE,
+}
 
 # These images are built from their Dockerfile and the program itself, side by side.
-_SOURCES = {names.APP: ("images/app", "app"), names.CONTROLLER: ("images/controller", "ops/controller")}
+_SOURCES = {
+    names.APP: ("images/app", "app"),
+    names.CONTROLLER: ("images/controller", "ops/controller"),
+    names.BACKUP: ("images/backup", "infra/schedule.py", "ops/backup"),
+}
 
 
 def plan(settings: StackSettings, used: Collection[str]) -> tuple[ImageSpec, ...]:
@@ -48,9 +61,9 @@ def build_files(image: str) -> Iterator[tuple[str, Path]]:
     for source in _SOURCES.get(image, (f"images/{image}",)):
         root = REPO / source
         inside = "" if source.startswith("images/") else f"{source}/"
-        for path in sorted(root.rglob("*")):
+        for path in [root] if root.is_file() else sorted(root.rglob("*")):
             if path.is_file() and not _IGNORED_FOLDERS.intersection(path.parts) and path.suffix != ".pyc":
-                yield inside + path.relative_to(root).as_posix(), path
+                yield source if path == root else inside + path.relative_to(root).as_posix(), path
 
 
 def _built(name: str, base: str | None) -> ImageSpec:

@@ -13,9 +13,9 @@ def plan(settings: StackSettings) -> SubsystemSpec:
     return SubsystemSpec(
         name="observability",
         volumes=(
-            VolumeSpec(name=names.PROMETHEUS_DATA),
-            VolumeSpec(name=names.ALERTMANAGER_DATA),
-            VolumeSpec(name=names.JAEGER_DATA),
+            VolumeSpec(name=names.PROMETHEUS_DATA, no_backup="figures of the last days, which alerts need no more"),
+            VolumeSpec(name=names.ALERTMANAGER_DATA, backup="silences (its API)"),
+            VolumeSpec(name=names.JAEGER_DATA, no_backup="a sample of traces, kept for days"),
         ),
         secrets=alertmanager.secrets(settings),
         configs=(

@@ -29,6 +29,7 @@ _PASSWORDS = (
     names.POSTGRES_SUPERUSER_PASSWORD,
     names.POSTGRES_APP_PASSWORD,
     names.POSTGRES_EXPORTER_PASSWORD,
+    names.POSTGRES_BACKUP_PASSWORD,
 )
 
 
@@ -50,6 +51,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             database=names.POSTGRES_DATABASE,
             app_username=names.POSTGRES_APP_USERNAME,
             exporter_username=names.POSTGRES_EXPORTER_USERNAME,
+            backup_username=names.POSTGRES_BACKUP_USERNAME,
             is_cluster=is_cluster,
             standby_username=names.POSTGRES_STANDBY_USERNAME,
             rewind_username=names.POSTGRES_REWIND_USERNAME,
@@ -59,14 +61,19 @@ def plan(settings: StackSettings) -> SubsystemSpec:
     if not is_cluster:
         return SubsystemSpec(
             name=names.POSTGRES,
-            volumes=(VolumeSpec(name=names.POSTGRES_DATA),),
+            volumes=(
+                VolumeSpec(name=names.POSTGRES_DATA, backup="base backups and WAL (pg_basebackup, pg_receivewal)"),
+            ),
             secrets=tuple(SecretRef(name=name) for name in passwords),
             configs=shared,
             services=(server, *postgres_exporter.services(settings)),
         )
     return SubsystemSpec(
         name=names.POSTGRES,
-        volumes=(VolumeSpec(name=names.POSTGRES_DATA), VolumeSpec(name=names.ETCD_DATA)),
+        volumes=(
+            VolumeSpec(name=names.POSTGRES_DATA, backup="base backups and WAL (pg_basebackup, pg_receivewal)"),
+            VolumeSpec(name=names.ETCD_DATA, no_backup="who leads is agreed anew; Patroni's settings are in the plan"),
+        ),
         secrets=tuple(SecretRef(name=name) for name in passwords),
         configs=(*shared, patroni.config(settings, conf_file=_CONFIG_PATH, hba_file=_HBA_PATH)),
         services=(

@@ -27,20 +27,26 @@ _CONFIG = "redis-conf"
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
-    """Server, exporter, and the three users' passwords; with replicas what a cluster has."""
+    """Server, exporter, and the users' passwords; with replicas what a cluster has."""
     if settings.redis.replicas:
         return redis_cluster.plan(settings)
     return SubsystemSpec(
         name=names.REDIS,
-        volumes=(VolumeSpec(name=names.REDIS_DATA),),
+        volumes=(VolumeSpec(name=names.REDIS_DATA, backup="a copy as a replica gets it (redis-cli --rdb)"),),
         secrets=(
             SecretRef(name=names.REDIS_APP_PASSWORD),
             SecretRef(name=names.REDIS_EXPORTER_PASSWORD),
             SecretRef(name=names.REDIS_ADMIN_PASSWORD),
+            SecretRef(name=names.REDIS_BACKUP_PASSWORD),
             SecretRef(
                 name=names.REDIS_ACL,
                 form=SecretForm.REDIS_ACL,
-                sources=(names.REDIS_APP_PASSWORD, names.REDIS_EXPORTER_PASSWORD, names.REDIS_ADMIN_PASSWORD),
+                sources=(
+                    names.REDIS_APP_PASSWORD,
+                    names.REDIS_EXPORTER_PASSWORD,
+                    names.REDIS_ADMIN_PASSWORD,
+                    names.REDIS_BACKUP_PASSWORD,
+                ),
             ),
             SecretRef(
                 name=names.REDIS_EXPORTER_PASSWORDS,

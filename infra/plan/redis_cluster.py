@@ -35,25 +35,29 @@ _START_PERIOD_SECONDS = 30
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
-    """Servers, sentinels, an exporter for each node, and the six users' passwords."""
-    app, exporter_, admin, replication, sentinel_, controller = (
+    """Servers, sentinels, an exporter for each node, and the users' passwords."""
+    app, exporter_, admin, replication, sentinel_, controller, backup = (
         names.REDIS_APP_PASSWORD,
         names.REDIS_EXPORTER_PASSWORD,
         names.REDIS_ADMIN_PASSWORD,
         names.REDIS_REPLICATION_PASSWORD,
         names.REDIS_SENTINEL_PASSWORD,
         names.REDIS_CONTROLLER_PASSWORD,
+        names.REDIS_BACKUP_PASSWORD,
     )
     members = servers(settings)
     return SubsystemSpec(
         name=names.REDIS,
-        volumes=(VolumeSpec(name=names.REDIS_DATA), VolumeSpec(name=names.SENTINEL_DATA)),
+        volumes=(
+            VolumeSpec(name=names.REDIS_DATA, backup="a copy as a replica gets it (redis-cli --rdb)"),
+            VolumeSpec(name=names.SENTINEL_DATA, no_backup="sentinels find out anew what they know"),
+        ),
         secrets=(
-            *(SecretRef(name=name) for name in (app, exporter_, admin, replication, sentinel_, controller)),
+            *(SecretRef(name=name) for name in (app, exporter_, admin, replication, sentinel_, controller, backup)),
             SecretRef(
                 name=names.REDIS_ACL,
                 form=SecretForm.REDIS_CLUSTER_ACL,
-                sources=(app, exporter_, admin, replication, sentinel_, controller),
+                sources=(app, exporter_, admin, backup, replication, sentinel_, controller),
             ),
             SecretRef(
                 name=names.SENTINEL_ACL,

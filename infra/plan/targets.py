@@ -45,6 +45,7 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         *_sentinels(settings),
         *_controller(settings),
         *_postgres(settings),
+        Target(names.BACKUP, (names.BACKUP,), names.BACKUP_PORT),
         Target("node", (names.NODE_EXPORTER,), names.NODE_EXPORTER_PORT, replicas=settings.nodes),
         Target(names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/metrics"),
         Target(names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/metrics"),

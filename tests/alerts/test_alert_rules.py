@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.events import (
     BreakerChanged,
@@ -25,6 +26,8 @@ from app.telemetry.metrics import Metrics
 from infra.plan import prometheus
 from infra.plan.targets import targets
 from infra.settings import StackSettings
+from ops.backup import metrics as backup_metrics
+from ops.backup import state
 from ops.controller.metrics import Metrics as ControllerMetrics
 from ops.controller.observation import Observation
 from tests.alerts.mutants.running import fails
@@ -144,7 +147,7 @@ def test_the_applications_metrics_are_its_own() -> None:
         name: labels
         for rule in rules()
         for name, labels in rule.metrics.items()
-        if name.startswith("pidea_") and not name.startswith("pidea_controller_")
+        if name.startswith("pidea_") and not name.startswith(("pidea_controller_", "pidea_backup_"))
     }
     assert len(used) >= 4
     for name, labels in used.items():
@@ -160,6 +163,21 @@ def test_the_controllers_metrics_are_its_own() -> None:
     assert len(found) >= 4
     for name, labels in found:
         assert name in exported, f"{name} is not exported by ops/controller/metrics.py"
+        assert labels <= exported[name] | {"job", "instance"}, f"{name} has no label {labels - exported[name]}"
+
+
+def test_the_backups_metrics_are_its_own(tmp_path: Path) -> None:
+    """Every figure that an alert reads is on the service's page once the jobs have run."""
+    state.record(tmp_path, "wal", until_timestamp_seconds=1.0)
+    state.record(tmp_path, "tidy", repository_bytes=1)
+    for job in ("postgres", "drill", "check"):
+        state.record(tmp_path, job, last_success_timestamp_seconds=1.0)
+    page = text_string_to_metric_families(backup_metrics.text(tmp_path, 0.0))
+    exported = {sample.name: set(sample.labels) for family in page for sample in family.samples}
+    found = [pair for rule in rules() for pair in rule.metrics.items() if pair[0].startswith("pidea_backup_")]
+    assert len(found) >= 6
+    for name, labels in found:
+        assert name in exported, f"{name} is not exported by ops/backup/metrics.py"
         assert labels <= exported[name] | {"job", "instance"}, f"{name} has no label {labels - exported[name]}"
 
 

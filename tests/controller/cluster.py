@@ -32,6 +32,7 @@ USERS = (
     names.REDIS_APP_USERNAME,
     names.REDIS_EXPORTER_USERNAME,
     names.REDIS_ADMIN_USERNAME,
+    names.REDIS_BACKUP_USERNAME,
     names.REDIS_REPLICATION_USERNAME,
     names.REDIS_SENTINEL_USERNAME,
     names.REDIS_CONTROLLER_USERNAME,
@@ -101,7 +102,8 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "servers.acl").write_text(redis_cluster_acl(*(PASSWORDS[user] for user in USERS)))
-        sentinel_users = [user for user in USERS if user != names.REDIS_REPLICATION_USERNAME]
+        not_of_sentinels = {names.REDIS_REPLICATION_USERNAME, names.REDIS_BACKUP_USERNAME}
+        sentinel_users = [user for user in USERS if user not in not_of_sentinels]
         (folder / "sentinels.acl").write_text(sentinel_acl(*(PASSWORDS[user] for user in sentinel_users)))
         self.processes: list[Process] = []
         self.servers: list[Process] = []

@@ -25,6 +25,8 @@ def test_all_passwords_are_made_anew(stack: Instance) -> None:
     outputs = stack.outputs()
     wait_until_healthy(outputs)
     new = passwords(stack)
+    # What was stored before must stay readable.
+    assert new.pop(names.BACKUP_REPOSITORY_PASSWORD) == old.pop(names.BACKUP_REPOSITORY_PASSWORD)
     assert not set(old.values()) & set(new.values())
     endpoints = Endpoints(outputs)
     assert endpoints.login != old_login

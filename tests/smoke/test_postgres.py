@@ -57,6 +57,7 @@ def test_logins_are_those_of_the_plan(query: Query) -> None:
         "local|postgres|peer",
         f"host|{names.POSTGRES_APP_USERNAME}|scram-sha-256",
         f"host|{names.POSTGRES_EXPORTER_USERNAME}|scram-sha-256",
+        f"host|{names.POSTGRES_BACKUP_USERNAME}|scram-sha-256",
     ]
 
 
@@ -67,6 +68,8 @@ def test_roles_have_the_least_that_they_need(query: Query) -> None:
     )
     assert rows.splitlines() == [
         f"{names.POSTGRES_APP_USERNAME}|f",
+        # It copies files and WAL.
+        f"{names.POSTGRES_BACKUP_USERNAME}|t",
         f"{names.POSTGRES_EXPORTER_USERNAME}|f",
         "postgres|t",
     ]

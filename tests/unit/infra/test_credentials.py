@@ -24,6 +24,7 @@ PASSWORDS = {
     names.REDIS_APP_USERNAME: "app-password",
     names.REDIS_EXPORTER_USERNAME: "exporter-password",
     names.REDIS_ADMIN_USERNAME: "admin-password",
+    names.REDIS_BACKUP_USERNAME: "backup-password",
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 # A module may import what stands in an earlier layer, and its own package; nothing of its own layer otherwise.
 LAYERS = (
-    ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs"),
+    ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs", "infra.schedule"),
     ("infra.section",),
     ("infra.objectives", "infra.routing"),
     ("infra.settings", "infra.certificate"),
@@ -35,9 +35,10 @@ PURE = (
     "infra.render",
     "infra.plan",
     "infra.outputs",
+    "infra.schedule",
 )
 # spec imports nothing of ours; neither do the other three.
-ALONE = ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs")
+ALONE = ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs", "infra.schedule")
 
 
 def modules(package: str) -> dict[str, Path]:

@@ -52,7 +52,15 @@ def with_more(plan: DeploymentPlan, field: str, extra: object) -> DeploymentPlan
 
 BROKEN: dict[str, Callable[[DeploymentPlan], DeploymentPlan]] = {
     "service redis is in the plan 2 times": lambda p: with_more(p, "services", p.subsystems[0].services[0]),
-    "volume redis-data is in the plan 2 times": lambda p: with_more(p, "volumes", VolumeSpec(name=names.REDIS_DATA)),
+    "volume redis-data is in the plan 2 times": lambda p: with_more(
+        p, "volumes", VolumeSpec(name=names.REDIS_DATA, backup="x")
+    ),
+    "volume more must have a backup plan or a reason why it needs none": lambda p: with_more(
+        p, "volumes", VolumeSpec(name="more")
+    ),
+    "volume both must have a backup plan or a reason why it needs none, not both": lambda p: with_more(
+        p, "volumes", VolumeSpec(name="both", backup="x", no_backup="y")
+    ),
     "secret redis-acl is in the plan 2 times": lambda p: with_more(p, "secrets", SecretRef(name=names.REDIS_ACL)),
     "config redis-conf is in the plan 2 times": lambda p: with_more(
         p, "configs", ConfigSpec(name="redis-conf", content="", digest="0")

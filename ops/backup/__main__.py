@@ -1,0 +1,113 @@
+"""`python -m ops.backup serve`, and what `./pidea` runs in the container: each prints one JSON object on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from ops.backup import catalog, log, moving, restore
+from ops.backup.drill import drill
+from ops.backup.errors import BackupError, ToolError
+from ops.backup.jobs import ALL, Jobs
+from ops.backup.service import Service
+from ops.backup.settings import Settings, SettingsError
+
+_WAIT_SECONDS = 900.0
+
+
+def main(arguments: list[str], settings: Settings) -> Any:
+    """Does what the command line says; gives what it prints, None for nothing."""
+    parser = argparse.ArgumentParser(prog="ops.backup")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve")
+    commands.add_parser("now").add_argument("what", nargs="*")
+    commands.add_parser("list")
+    commands.add_parser("drill")
+    commands.add_parser("tidy")
+    commands.add_parser("verify").add_argument("--share", default="100%")
+    push = commands.add_parser("push")
+    push.add_argument("--until")
+    for name in ("plan", "prepare"):
+        command = commands.add_parser(name)
+        command.add_argument("what", choices=("postgres", "redis"))
+        command.add_argument("--at")
+        command.add_argument("--snapshot")
+    for name in ("send", "finish"):
+        commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
+    commands.add_parser("keep-state")
+    for name in ("contents", "export", "import"):
+        commands.add_parser(name)
+    chosen = parser.parse_args(arguments)
+    jobs = Jobs(settings, wait_seconds=_WAIT_SECONDS)
+    match chosen.command:
+        case "serve":
+            _serve(settings)
+        case "now":
+            return {what: jobs.backup(what) for what in chosen.what or ALL}
+        case "list":
+            return _listed(jobs)
+        case "drill":
+            return drill(jobs)
+        case "tidy":
+            return jobs.tidy()
+        case "verify":
+            return jobs.check(chosen.share)
+        case "push":
+            return jobs.push(until=chosen.until)
+        case "plan":
+            return restore.plan(jobs, chosen.at, chosen.snapshot)
+        case "prepare":
+            make = restore.prepare_postgres if chosen.what == "postgres" else restore.prepare_redis
+            return make(jobs, chosen.at, chosen.snapshot)
+        case "send":
+            restore.send(jobs, chosen.what)
+        case "finish":
+            return restore.finish(jobs, chosen.what)
+        case "contents":
+            return restore.contents(jobs)
+        case "export":
+            moving.send(jobs)
+        case "import":
+            return moving.receive(jobs)
+        case "keep-state":
+            return jobs.keep_state()
+    return None
+
+
+def _listed(jobs: Jobs) -> dict[str, Any]:
+    snapshots = jobs.restic.snapshots()
+    ranges = catalog.merged(catalog.reaches(snapshots))
+    return {
+        "repository": jobs.restic.repository,
+        "ranges": [{"first": catalog.tagged(r.first), "last": catalog.tagged(r.last)} for r in ranges],
+        "snapshots": [
+            {"id": s.short_id, "kind": s.kind, "time": catalog.tagged(s.time), "about": dict(s.about)}
+            for s in snapshots
+        ],
+    }
+
+
+def _serve(settings: Settings) -> None:
+    service = Service(settings)
+    signal.signal(signal.SIGTERM, lambda *_: service.end())
+    log.line("INFO", "started", repository=settings.repository)
+    service.run()
+    log.line("INFO", "ended")
+
+
+if __name__ == "__main__":
+    try:
+        result = main(sys.argv[1:], Settings.from_environment(os.environ))
+        if result is not None:
+            sys.stdout.write(json.dumps(result, default=str) + "\n")
+    except SettingsError as error:
+        log.line("ERROR", str(error))
+        sys.exit(2)
+    except BackupError as error:
+        log.line("ERROR", str(error), **({"said": error.said[-4000:]} if isinstance(error, ToolError) else {}))
+        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
+        sys.exit(error.exit_code)

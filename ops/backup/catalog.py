@@ -1,0 +1,133 @@
+"""What the snapshots of PostgreSQL make possible: bases, the WAL that belongs to each, and the times in reach. Pure.
+
+An epoch is a base and all WAL from its start until the end of the next base. Its newest WAL snapshot has all of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+from ops.backup.errors import RequestError
+from ops.backup.restic import Snapshot
+from ops.backup.settings import Retention
+
+BASE, WAL, REDIS, ALERTMANAGER, STATE = "base", "wal", "redis", "alertmanager", "state"
+# The WAL snapshot before the newest one is kept too: the newest may have been written while something broke.
+_WAL_SNAPSHOTS_KEPT = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reach:
+    """Times that can be restored: from the end of a base to the last moment of its WAL."""
+
+    base: Snapshot
+    wal: Snapshot
+    first: datetime.datetime
+    last: datetime.datetime
+
+    @property
+    def epoch(self) -> str:
+        """What names the base and its WAL."""
+        return self.base.about["epoch"]
+
+
+def moment(text: str) -> datetime.datetime:
+    """A time as the tags and the command line write it; UTC where it names no zone. Raises RequestError."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestError(f"{text!r} is no time; write 2026-11-25T16:00:00, in UTC, or with +01:00.") from None
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def tagged(time: datetime.datetime) -> str:
+    """The way in which `moment` reads it, down to the microsecond."""
+    return time.astimezone(datetime.UTC).isoformat(timespec="microseconds")
+
+
+def reaches(snapshots: Sequence[Snapshot]) -> list[Reach]:
+    """One for each base that is complete and has WAL, the oldest first."""
+    newest = {s.about["epoch"]: s for s in sorted(snapshots, key=lambda s: s.time) if s.kind == WAL}
+    found = []
+    for base in snapshots:
+        if base.kind != BASE or "stop" not in base.about:
+            continue
+        wal = newest.get(base.about["epoch"])
+        if wal is None:
+            continue
+        first, last = moment(base.about["stop"]), moment(wal.about["until"])
+        if first <= last:
+            found.append(Reach(base=base, wal=wal, first=first, last=last))
+    return sorted(found, key=lambda reach: reach.first)
+
+
+def choose(found: Sequence[Reach], at: datetime.datetime | None) -> tuple[Reach, datetime.datetime]:
+    """The base to start from for a time, None for the newest, and that time.
+
+    Raises RequestError with what is in reach.
+    """
+    if not found:
+        raise RequestError("There is no complete backup of PostgreSQL yet; make one with `backup now`.")
+    if at is None:
+        return found[-1], found[-1].last
+    fitting = [reach for reach in found if reach.first <= at <= reach.last]
+    if not fitting:
+        listed = "; ".join(f"{tagged(reach.first)} to {tagged(reach.last)}" for reach in merged(found))
+        raise RequestError(f"{tagged(at)} is out of reach; there is {listed}.")
+    return fitting[-1], at
+
+
+@dataclasses.dataclass
+class Range:
+    """Times without a gap between them."""
+
+    first: datetime.datetime
+    last: datetime.datetime
+
+
+def merged(found: Sequence[Reach]) -> list[Range]:
+    """The reaches as ranges, those that overlap as one."""
+    ranges: list[Range] = []
+    for reach in found:
+        if ranges and reach.first <= ranges[-1].last:
+            ranges[-1].last = max(ranges[-1].last, reach.last)
+        else:
+            ranges.append(Range(reach.first, reach.last))
+    return ranges
+
+
+def superfluous(snapshots: Sequence[Snapshot], retention: Retention) -> list[Snapshot]:
+    """What may be forgotten. Never the newest of a kind, never the WAL of a base that stays."""
+    gone: list[Snapshot] = []
+    for kind in (BASE, REDIS, ALERTMANAGER, STATE):
+        ours = [s for s in snapshots if s.kind == kind and (kind != BASE or "stop" in s.about)]
+        kept = {s.id for s in _kept(ours, retention)}
+        if kind == BASE and ours:
+            # Any second of the last days can be chosen, so every base of these days stays.
+            newest = max(s.time for s in ours)
+            kept |= {s.id for s in ours if newest - s.time < datetime.timedelta(days=retention.daily)}
+        gone += [s for s in ours if s.id not in kept]
+    epochs = {s.about["epoch"] for s in snapshots if s.kind == BASE} - {
+        s.about["epoch"] for s in gone if s.kind == BASE
+    }
+    newest_first = sorted((s for s in snapshots if s.kind == WAL), key=lambda s: s.time, reverse=True)
+    count: dict[str, int] = {}
+    for snapshot in newest_first:
+        epoch = snapshot.about["epoch"]
+        count[epoch] = count.get(epoch, 0) + 1
+        if count[epoch] > _WAL_SNAPSHOTS_KEPT or (epoch not in epochs and snapshot is not newest_first[0]):
+            gone.append(snapshot)
+    return gone
+
+
+def _kept(snapshots: Sequence[Snapshot], retention: Retention) -> list[Snapshot]:
+    newest_first = sorted(snapshots, key=lambda s: s.time, reverse=True)
+    kept = newest_first[:1]
+    for pattern, count in (("%Y-%m-%d", retention.daily), ("%G-%V", retention.weekly), ("%Y-%m", retention.monthly)):
+        seen: dict[str, Snapshot] = {}
+        for snapshot in newest_first:
+            seen.setdefault(snapshot.time.strftime(pattern), snapshot)
+        kept += list(seen.values())[:count]
+    return kept

@@ -1,0 +1,63 @@
+"""What the service knows of its own work: one file, which each job adds to and the metrics read."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ops.backup.errors import BusyError
+
+JOBS = "jobs"
+WAL = "wal"
+_POLL_SECONDS = 0.2
+
+
+def read(data: Path) -> dict[str, dict[str, Any]]:
+    """By job: `last_success_timestamp_seconds`, `duration_seconds`, and what else it has measured."""
+    try:
+        return dict(json.loads((data / "state.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def record(data: Path, job: str, **values: Any) -> None:
+    """Adds to what is known of a job. Several processes may do so at once."""
+    with _locked(data, "state", 60.0):
+        known = read(data)
+        known.setdefault(job, {}).update(values)
+        unfinished = data / f"state.json.{os.getpid()}"
+        unfinished.write_text(json.dumps(known, indent=1, sort_keys=True))
+        unfinished.rename(data / "state.json")
+
+
+@contextlib.contextmanager
+def alone(data: Path, what: str, *, wait_seconds: float) -> Iterator[None]:
+    """Holds `jobs` (one backup, restore, drill or prune at a time) or `wal`; the system gives it back at our end.
+
+    Raises BusyError where another process holds it for longer than `wait_seconds`.
+    """
+    with _locked(data, what, wait_seconds):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(data: Path, what: str, wait_seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + wait_seconds
+    with (data / f"{what}.lock").open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise BusyError(
+                        "Another backup, restore or drill is at work; run this again when it has ended."
+                    ) from None
+            time.sleep(_POLL_SECONDS)
+        yield

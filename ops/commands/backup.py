@@ -1,0 +1,194 @@
+"""`./pidea backup`, `./pidea restore` and `./pidea drill`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ops.stack.backups import Service
+
+_STACK = Annotated[str, typer.Argument(help="staging or prod.")]
+_INSTANCE = Annotated[str | None, typer.Option("--instance", help="A copy of that name beside it.")]
+_LAB = Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")]
+_JSON = Annotated[bool, typer.Option("--json", help="Print a summary for scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = typer.Typer(help="Make backups, list them, read them back.", no_args_is_help=True)
+    for command in (now, verify, password):
+        group.command()(command)
+    group.command("list")(list_all)
+    group.command("export")(export)
+    group.command("import")(import_)
+    app.add_typer(group, name="backup")
+    app.command()(restore)
+    app.command()(drill)
+
+
+def now(
+    stack: _STACK,
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+    only: Annotated[str | None, typer.Option(help="postgres, redis, alertmanager or state.")] = None,
+    as_json: _JSON = False,
+) -> None:
+    """Back everything up now: PostgreSQL, Redis, silences, and Pulumi's state with the stack's settings."""
+    service = _service(stack, instance, lab=lab)
+    done = service.ask("now", *([only] if only else []), say=_say) if only != "state" else {}
+    if only in (None, "state") and (kept := service.keep_state()) is not None:
+        done["state"] = kept
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
+        return
+    for what, about in done.items():
+        typer.echo(f"{what}: {about['bytes'] / 2**20:.1f} MiB in {about['duration_seconds']:.1f} s")
+
+
+def list_all(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False, as_json: _JSON = False) -> None:
+    """List the snapshots, and the times to which PostgreSQL can be restored."""
+    from rich.table import Table
+
+    from ops import console
+
+    found = _service(stack, instance, lab=lab).ask("list")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    table = Table("snapshot", "of", "taken", "about", box=None, header_style="bold")
+    for snapshot in found["snapshots"]:
+        about = ", ".join(f"{key} {value}" for key, value in snapshot["about"].items() if key not in {"kind", "epoch"})
+        table.add_row(snapshot["id"], snapshot["kind"], snapshot["time"][:19], about)
+    console.out.print(table)
+    for one in found["ranges"]:
+        typer.echo(f"PostgreSQL can be restored to any moment from {one['first']} to {one['last']}")
+
+
+def verify(
+    stack: _STACK,
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+    share: Annotated[str, typer.Option(help="How much of the repository to read: 5%, 100%.")] = "100%",
+    as_json: _JSON = False,
+) -> None:
+    """Read the repository and check every byte read. Exits with 1 where something is damaged."""
+    found = _service(stack, instance, lab=lab).ask("verify", "--share", share, say=_say)
+    typer.echo(json.dumps(found, indent=2) if as_json else f"{share} of the repository read: nothing is damaged")
+
+
+def password(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False) -> None:
+    """Print the repository's password. Keep it elsewhere: without it no backup can be read."""
+    from infra import names
+    from ops.cluster.members import MemberError
+    from ops.errors import StateError
+
+    service = _service(stack, instance, lab=lab)
+    try:
+        typer.echo(service.members.run(names.BACKUP, ["cat", names.secret_path(names.BACKUP_REPOSITORY_PASSWORD)]))
+    except MemberError as error:
+        raise StateError(f"The backup service cannot be asked: {error}") from error
+
+
+def export(
+    stack: _STACK,
+    file: Annotated[Path, typer.Argument(help="Where to; keep it on another machine.")],
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+) -> None:
+    """Write the whole repository, encrypted as it is, to a file: what a new machine needs beside its password."""
+    size = _service(stack, instance, lab=lab).export(file)
+    typer.echo(f"{file}: {size / 2**20:.1f} MiB; its password is what `./pidea backup password {stack}` prints")
+
+
+def import_(
+    stack: _STACK,
+    file: Annotated[Path, typer.Argument(help="What `backup export` wrote.")],
+    password_file: Annotated[Path, typer.Option(help="A file with the password of that repository.")],
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Put an exported repository in the place of the stack's own, whose snapshots are given up; then `restore`."""
+    from ops.errors import UsageError
+    from ops.stack import lock
+
+    service = _service(stack, instance, lab=lab)
+    if not file.is_file() or not password_file.is_file():
+        raise UsageError(f"{password_file if file.is_file() else file} is not there; name the exported file again.")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("Nobody can be asked here; add --yes to mean it.")
+        typer.confirm(f"Give up the snapshots that {service.stack.name} has now?", abort=True)
+    with lock.exclusive(service.stack):
+        found = service.import_(file, password_file.read_text().strip(), _say)
+    typer.echo(f"{found['snapshots']} snapshots, the newest of {found['newest']}")
+
+
+def drill(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False, as_json: _JSON = False) -> None:
+    """Restore the newest backup and a random moment into throw-away servers, and compare with what was recorded."""
+    found = _service(stack, instance, lab=lab).ask("drill", say=_say)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    typer.echo(f"restored in at most {found['rto_seconds']:.1f} s (RTO), up to {found['rpo_seconds']:.1f} s ago (RPO)")
+    typer.echo(f"a random moment: {found['random_moment']}; Redis: {found['redis_keys']} keys")
+
+
+def restore(
+    stack: _STACK,
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+    at: Annotated[str | None, typer.Option(help="A moment: 2026-11-25T16:00:00, in UTC, or with +01:00.")] = None,
+    snapshot: Annotated[str | None, typer.Option(help="A snapshot's id, from `backup list`.")] = None,
+    only: Annotated[str, typer.Option(help="postgres or redis.")] = "postgres",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: _JSON = False,
+) -> None:
+    """Bring back what there was: the newest backup, a moment or a snapshot. Caches are emptied with PostgreSQL."""
+    from ops import console
+    from ops.errors import UsageError
+    from ops.stack import lock
+    from ops.stack import restore as restoring
+
+    if only not in {"postgres", "redis"}:
+        raise UsageError(f"Nothing that can be restored alone is called {only!r}; there is postgres and redis.")
+    if at and snapshot and only == "redis":
+        raise UsageError("--at and --snapshot exclude each other for Redis; choose one.")
+    service = _service(stack, instance, lab=lab)
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("Nobody can be asked here; add --yes to mean it.")
+    with lock.exclusive(service.stack):
+        prepared = restoring.prepare(service, only, at, snapshot, _say)
+        console.say(
+            f"{only} of {service.stack.name} goes back to {prepared['at']}; what was written since is taken away"
+        )
+        for line in restoring.losses(prepared):
+            console.say(f"  {line}")
+        if not yes:
+            typer.confirm("Go on?", abort=True)
+        restoring.replace(service, only, prepared, _say)
+    if as_json:
+        typer.echo(json.dumps(prepared, indent=2))
+    else:
+        console.say(f"{only} is as it was at {prepared['at']}, and all services are well.")
+
+
+def _service(stack: str, instance: str | None, *, lab: bool) -> Service:
+    from ops.stack import instances
+    from ops.stack.backups import Service
+    from ops.stack.reference import resolve
+
+    wanted = resolve(stack, instance, lab=lab)
+    instances.require(wanted)
+    return Service.of(wanted)
+
+
+def _say(line: str) -> None:
+    from ops import console
+
+    console.say(f"  {line}")
