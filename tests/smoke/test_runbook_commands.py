@@ -56,6 +56,7 @@ def test_there_are_checks_to_run() -> None:
     assert len(QUERIES) >= 40
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda text: text.split("\n")[0][:60])
 def test_a_command_works_as_written(command: str, stack: Instance) -> None:
     done = run(["bash", "-c", of_this_instance(command, stack)], timeout_seconds=150.0)
