@@ -39,7 +39,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
     for name in ("send", "finish"):
         commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
     commands.add_parser("keep-state")
-    for name in ("contents", "export", "import"):
+    for name in ("contents", "begin-anew", "export", "import"):
         commands.add_parser(name)
     chosen = parser.parse_args(arguments)
     jobs = Jobs(settings, wait_seconds=_WAIT_SECONDS)
@@ -69,6 +69,8 @@ def main(arguments: list[str], settings: Settings) -> Any:
             return restore.finish(jobs, chosen.what)
         case "contents":
             return restore.contents(jobs)
+        case "begin-anew":
+            return restore.begin_anew(jobs)
         case "export":
             moving.send(jobs)
         case "import":

@@ -75,13 +75,18 @@ def send(jobs: Jobs, what: str) -> None:
 
 
 def finish(jobs: Jobs, what: str) -> dict[str, Any]:
-    """After the stack has what was restored: takes the scratch folder away, and begins with a new base."""
+    """After the stack has what was restored: takes the scratch folder away, and sees that there is a new base."""
     shutil.rmtree(jobs.settings.scratch / (FOLDER if what == "postgres" else f"{FOLDER}-{what}"), ignore_errors=True)
-    if what != "postgres":
-        return {}
+    if what != "postgres" or wal.epoch(jobs.settings) is not None:
+        return {}  # the service has been faster
+    return jobs.backup("postgres")
+
+
+def begin_anew(jobs: Jobs) -> dict[str, Any]:
+    """Ends the epoch, while PostgreSQL is down: what WAL comes next belongs to a base that is still to be made."""
     with state.alone(jobs.settings.data, state.WAL, wait_seconds=60.0):
         wal.start_over(jobs.settings)
-    return jobs.backup("postgres")
+    return {}
 
 
 def contents(jobs: Jobs) -> dict[str, Any]:

@@ -86,6 +86,9 @@ def _replace_postgres(service: Service, prepared: Mapping[str, Any], say: Say) -
         scale.stop(stack, plan, name)
     say("storing the last WAL: the way back to this moment")
     service.ask("push", "--until", datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"), say=say)
+    # The restored server goes on from an earlier place, in another history. Its WAL must not continue what was just
+    # stored, or that would lead to the restored rows instead of back to those that are taken away.
+    service.ask("begin-anew")
     current = f"/data/{POSTGRES_MAJOR}"
     # A volume that is empty, as on a new machine, has nothing to change places with.
     data.shell(f"[ -e {current} ] || mkdir -m 0700 {current}")

@@ -14,7 +14,13 @@ from tests.stack.containers import Container
 from tests.stack.instance import Instance
 
 _PROGRAM = ("/usr/bin/python3.11", "-m", "ops.backup")
-_KILL = 'for p in /proc/[0-9]*; do read -r name < $p/comm && [ "$name" = restic ] && kill -9 ${p#/proc/}; done'
+# Exits with 0 where it has killed one.
+_KILL = """
+import glob, os, sys
+found = [p for p in glob.glob("/proc/[0-9]*/comm") if open(p).read() == "restic\\n"]
+[os.kill(int(p.split("/")[2]), 9) for p in found]
+sys.exit(not found)
+"""
 
 
 def backup(stack: Instance, *words: str) -> commands.Finished:
@@ -38,7 +44,7 @@ def kill_restic_of(container: Container, *arguments: str) -> None:
         deadline = time.monotonic() + 30
         killed = 0
         while job.poll() is None and killed < 1 and time.monotonic() < deadline:
-            killed += container.inside.run(f"bash -c '{_KILL.replace(chr(39), chr(34))}'").succeeded
+            killed += container.inside.run("/usr/bin/python3.11 -c %s", _KILL).succeeded
         job.kill()
         job.communicate()
     assert killed

@@ -38,7 +38,7 @@ def agent(container: Container, *arguments: str) -> dict[str, object]:
     return dict(json.loads(ended.stdout))
 
 
-@pytest.mark.parametrize("round_", range(2))
+@pytest.mark.parametrize("round_", range(1))
 def test_of_a_killed_server_the_backups_have_what_was_acknowledged(stack: Instance, round_: int) -> None:
     service, plan = containers.one(stack, names.BACKUP), stack.plan
     postgres = containers.one(stack, names.POSTGRES)

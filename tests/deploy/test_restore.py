@@ -64,8 +64,7 @@ def test_a_restore_is_exact_to_the_moment(stack: Instance) -> None:
     time.sleep(6)
     moment = time.time()
     time.sleep(6)
-    at = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="microseconds")
-    restored = stack.pidea("restore", "--at", at, "--yes", "--json")
+    restored = stack.pidea("restore", "--at", text_of(moment), "--yes", "--json")
     for writer in writers:
         writer.end()
     assert restored.code == 0, restored.text
@@ -82,10 +81,22 @@ def test_a_restore_is_exact_to_the_moment(stack: Instance) -> None:
         kept_after += sorted(after & there)
     assert (lost, kept_after) == ([], [])
     wait_until_healthy(stack.outputs())
+    # What was taken away can be had back: until the restore began all of it was stored.
+    later = stack.pidea("restore", "--at", text_of(moment + 6), "--yes", "--json")
+    assert later.code == 0, later.text
+    for writer in writers:
+        before = {row for row, time_ in writer.acknowledged.items() if time_ <= moment + 6}
+        after = {row for row, time_ in writer.sent.items() if time_ > moment + 6}
+        there = rows_of(stack, writer.chat)
+        assert (before - there, there & after) == (set(), set())
     # What the caches hold is what the database holds: they were emptied with it.
     page = endpoints.contents(writers[0].url)
     assert page
     assert set(page) <= rows_of(stack, writers[0].chat)
+
+
+def text_of(moment: float) -> str:
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="microseconds")
 
 
 def test_a_drill_after_it_finds_no_difference(stack: Instance) -> None:
