@@ -13,8 +13,8 @@ import asyncpg
 
 T = TypeVar("T")
 
-# A hand-over takes a second or two. When a server has died, the next one is there within eight.
-PATIENCE_SECONDS = 8.0
+# A hand-over takes a second or two. When a server has died, the next one is there within nine.
+PATIENCE_SECONDS = 9.0
 PAUSE_SECONDS = 0.1
 
 # What a connection says when the primary is another server now, or none.
