@@ -102,4 +102,5 @@ def test_a_wrong_password_is_said_plainly(stack: Instance) -> None:
 def test_a_second_backup_waits_for_the_first(stack: Instance) -> None:
     container = containers.one(stack, names.BACKUP)
     jobs = [started(container, "now", "redis") for _ in range(2)]
-    assert [job.wait(120) for job in jobs] == [0, 0]
+    said = [job.communicate(timeout=120) for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], said
