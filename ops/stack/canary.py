@@ -6,6 +6,7 @@ itself. What a health check does not see (errors, slowness) is judged here from 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -31,6 +32,8 @@ ERROR_RATIO: Final = 0.02
 SLOW_SECONDS: Final = 0.25
 TIMES_WORSE: Final = 3.0
 _LOOK_EVERY_SECONDS: Final = 3.0
+# Of an update, as Swarm says it.
+_UNDER_WAY: Final = frozenset({"updating", "rollback_started"})
 _ROUTES: Final = 'job="app", route!~"/api/health.*|/(api/)?status.*|/metrics"'
 
 # PromQL → one (labels, value) for each series.
@@ -96,17 +99,43 @@ class Watch:
         self.objection: str | None = None
         self._where, self._service, self._ask, self._window = where, service, ask, window_seconds
         self._old: frozenset[str] = frozenset()
+        self._before: Mapping[str, str] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="canary", daemon=True)
 
     def __enter__(self) -> Watch:
         self._old = frozenset(task["ID"] for task in self._tasks())
+        self._before = self._update()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join(timeout=30)
+
+    def see_through(self, seconds: float) -> str | None:
+        """Waits for at most `seconds` until Swarm's update is over; why it was taken back, None where it went through.
+
+        Pulumi's provider calls an update done as soon as it sees all replicas run, and between two of them they do: new
+        ones and old ones.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(OpsError, docker.errors.DockerException, requests.exceptions.RequestException):
+                now = self._update()
+                if now.get("StartedAt") == self._before.get("StartedAt"):
+                    return None  # this deployment had nothing new for the application
+                if now and now["State"] not in _UNDER_WAY:
+                    return None if now["State"] == "completed" else now.get("Message") or now["State"]
+            if time.monotonic() > deadline:
+                return f"its update is not through after {seconds:.0f} s"
+            time.sleep(1.0)
+
+    def _update(self) -> Mapping[str, str]:
+        """What Swarm says of the service's last update; nothing where there was none, or where it has just begun."""
+        with swarm.client(10.0, where=self._where()) as api:
+            found = api.inspect_service(self._service)  # type: ignore[no-untyped-call]
+        return found.get("UpdateStatus") or {}
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_EVERY_SECONDS):

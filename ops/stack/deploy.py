@@ -156,7 +156,7 @@ def _explain(stack: Stack, plan: DeploymentPlan, error: update.UpdateError) -> s
     if error.objection:
         lines.append(f"The canary of the application was taken back: {error.objection}.")
     lines += [f"{failed.subject}: {failed.message}" if failed.urn else failed.message for failed in log.failures]
-    if not log.failures:
+    if not log.failures and error.errors.strip():
         lines.append(error.errors.strip())
     lines += [explanation.text for explanation in _troubled(stack, plan, log)]
     again = f"`./pidea up {stack.arguments}`"

@@ -98,12 +98,17 @@ def _everything(pulumi: Pulumi, plan: DeploymentPlan, state: State, option: str)
     log = EventLog(progress.show)
     with _canary(pulumi, plan, state) as watch, progress.watching(log) as on_poll:
         result = pulumi.up([option], log, state, on_poll)
-    objection = watch.objection if watch else None
+        taken_back = watch.see_through(_converge_seconds(plan)) if watch and not result.code else None
+    objection = (watch.objection if watch else None) or taken_back
     if result.code or log.failures or objection:
         raise UpdateError(log, result.errors, objection)
     if not log.changed:
         console.say("  no changes")
     return log
+
+
+def _converge_seconds(plan: DeploymentPlan) -> float:
+    return next(service.converge_timeout_seconds for service in plan.services if service.name == names.APP)
 
 
 def _canary(

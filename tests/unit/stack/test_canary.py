@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+import time
 
 import pytest
 
-from ops.stack.canary import Measured, measure, objection
+from ops.host import endpoint
+from ops.stack.canary import Measured, Watch, measure, objection
 
 
 def measured(requests: float = 500.0, error_ratio: float = 0.0, p95_seconds: float = 0.02) -> Measured:
@@ -63,3 +65,43 @@ def test_replicas_without_requests_have_no_figures() -> None:
     assert measure(lambda _: [], ["10.0.3.7"], 30) == measured(requests=0, error_ratio=0, p95_seconds=0)
     assert measure(lambda _: [({}, math.nan)], ["10.0.3.7"], 30).p95_seconds == 0
     assert measure(lambda _: pytest.fail("there is nobody to ask about"), [], 30).requests == 0
+
+
+BEFORE = {"State": "rollback_completed", "StartedAt": "1", "Message": "rollback completed"}
+
+
+class Updates(Watch):
+    """A watch to which Swarm says one thing after the other, the last of them for good."""
+
+    def __init__(self, before: dict[str, str], *said: dict[str, str]) -> None:
+        super().__init__(endpoint.resolve, "app", lambda _: [], 30)
+        self._before = before
+        self._said = list(said)
+
+    def _update(self) -> dict[str, str]:
+        return self._said.pop(0) if len(self._said) > 1 else self._said[0]
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+
+
+@pytest.mark.parametrize("before", [{}, BEFORE])
+def test_an_update_is_seen_through_to_its_end(before: dict[str, str]) -> None:
+    updating = {"State": "updating", "StartedAt": "2"}
+    back = {"State": "rollback_started", "StartedAt": "2"}
+    first: list[dict[str, str]] = [{}] if before else []
+    assert Updates(before, *first, updating, updating, {**updating, "State": "completed"}).see_through(60) is None
+    ended = {"State": "rollback_completed", "StartedAt": "2", "Message": "update rolled back"}
+    assert Updates(before, *first, updating, back, ended).see_through(60) == "update rolled back"
+
+
+@pytest.mark.parametrize("before", [{}, BEFORE])
+def test_what_an_earlier_update_came_to_is_no_objection(before: dict[str, str]) -> None:
+    assert Updates(before, before).see_through(60) is None
+
+
+def test_an_update_without_end_is_said() -> None:
+    found = Updates(BEFORE, {"State": "updating", "StartedAt": "2"}).see_through(0.05)
+    assert found == "its update is not through after 0 s"
