@@ -18,7 +18,16 @@ from tests.stack.waiting import wait_for_none, wait_until
 
 # A target must have been found (5 s) and scraped (15 s), a rule evaluated (15 s); twice that, and a slow machine.
 SEEN_WITHIN_SECONDS = 120
-SINGLE = {names.EDGE, names.REDIS, names.POSTGRES, "node", names.PROMETHEUS, names.ALERTMANAGER, names.JAEGER}
+SINGLE = {
+    names.BACKUP,
+    names.EDGE,
+    names.REDIS,
+    names.POSTGRES,
+    "node",
+    names.PROMETHEUS,
+    names.ALERTMANAGER,
+    names.JAEGER,
+}
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def test_configuration_is_loaded(redis: Redis, name: str, value: str) -> None:
 
 
 def test_users_are_those_of_the_plan(redis: Redis) -> None:
-    wanted = {"default", names.REDIS_APP_USERNAME, names.REDIS_EXPORTER_USERNAME, names.REDIS_ADMIN_USERNAME}
+    own = {names.REDIS_APP_USERNAME, names.REDIS_EXPORTER_USERNAME, names.REDIS_ADMIN_USERNAME}
+    wanted = {"default", names.REDIS_BACKUP_USERNAME, *own}
     users = {line.split()[1]: line.split()[2] for line in redis("ACL", "LIST").splitlines()}
     assert users == {name: "off" if name == "default" else "on" for name in wanted}
 
@@ -61,6 +62,9 @@ def test_users_are_those_of_the_plan(redis: Redis) -> None:
         (names.REDIS_EXPORTER_USERNAME, ("INFO",), True),
         (names.REDIS_EXPORTER_USERNAME, ("GET", "a"), False),
         (names.REDIS_EXPORTER_USERNAME, ("CONFIG", "SET", "save", ""), False),
+        (names.REDIS_BACKUP_USERNAME, ("PSYNC", "?", "-1"), True),
+        (names.REDIS_BACKUP_USERNAME, ("GET", "pidea:a"), False),
+        (names.REDIS_BACKUP_USERNAME, ("SET", "pidea:a", "b"), False),
     ],
 )
 def test_users_may_only_what_they_need(redis: Redis, user: str, command: tuple[str, ...], may: bool) -> None:
