@@ -26,6 +26,8 @@ MOVED: tuple[type[Exception], ...] = (
     asyncpg.exceptions.CannotConnectNowError,
     # "connection is closed", found when a broken transaction shall be taken back.
     asyncpg.InterfaceError,
+    # "another operation is in progress": the server's farewell was read at the moment the connection was used again.
+    asyncpg.InternalClientError,
 )
 
 
