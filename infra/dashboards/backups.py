@@ -28,7 +28,7 @@ def page_of(_: StackSettings) -> Dashboard:
                 "Exposed now",
                 "What was written to PostgreSQL in this time would be lost with its disk.",
                 Unit.SECONDS,
-                Query("max(time() - pidea_backup_wal_until_timestamp_seconds)", "exposed"),
+                Query("max(time() - (pidea_backup_wal_until_timestamp_seconds > 0))", "exposed"),
                 limits=Limits(400, 600),
             ),
             figure(
@@ -65,7 +65,7 @@ def page_of(_: StackSettings) -> Dashboard:
                 "Not in a backup yet",
                 "A saw: each tooth is a piece of WAL that was stored.",
                 Unit.SECONDS,
-                Query("time() - pidea_backup_wal_until_timestamp_seconds", "exposed"),
+                Query("max(time() - (pidea_backup_wal_until_timestamp_seconds > 0))", "exposed"),
             ),
             lines(
                 "Repository",
@@ -84,7 +84,7 @@ def page_of(_: StackSettings) -> Dashboard:
                 "Jobs",
                 "When each last succeeded: how long ago.",
                 Unit.SECONDS,
-                Query("time() - pidea_backup_last_success_timestamp_seconds", "{{backup}}"),
+                Query("time() - max by (backup) (pidea_backup_last_success_timestamp_seconds)", "{{backup}}"),
             ),
         ],
         since="now-24h",

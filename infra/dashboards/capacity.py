@@ -8,6 +8,12 @@ from infra.dashboards.panels import Limits, Query, Unit, figure, lines, page
 from infra.settings import StackSettings
 
 _DISKS = 'fstype!~"tmpfs|overlay|squashfs|nsfs"'
+_FREE = f"node_filesystem_avail_bytes{{{_DISKS}}}"
+
+
+def _in_time(series: str, seconds: int) -> str:
+    """Where a straight line through the last six hours leads; nothing while there are fewer."""
+    return f"(predict_linear({series}[6h], {seconds}) and count_over_time({series}[6h:5m]) > 66)"
 
 
 def page_of(_: StackSettings) -> Dashboard:
@@ -31,11 +37,11 @@ def page_of(_: StackSettings) -> Dashboard:
             ),
             figure(
                 "Disk free in a day",
-                "Where the last six hours lead, of the disk that is worst off.",
+                "Where the last six hours lead, of the disk that is worst off. Until then: what is free now.",
                 Unit.RATIO,
                 Query(
-                    f"min(predict_linear(node_filesystem_avail_bytes{{{_DISKS}}}[6h], 86400)"
-                    f" / node_filesystem_size_bytes{{{_DISKS}}} and node_filesystem_readonly == 0)",
+                    f"min(({_in_time(_FREE, 86400)} or {_FREE}) / node_filesystem_size_bytes{{{_DISKS}}}"
+                    " and node_filesystem_readonly == 0)",
                     "free",
                 ),
                 limits=Limits(0.2, 0.1),
@@ -128,10 +134,13 @@ def page_of(_: StackSettings) -> Dashboard:
             ),
             lines(
                 "Database",
-                "Its size, and where the last six hours lead in a week.",
+                "Its size, and where the last six hours lead in a week once there are as many.",
                 Unit.BYTES,
                 Query("max(sum by (instance) (pg_database_size_bytes))", "size"),
-                Query("max(sum by (instance) (predict_linear(pg_database_size_bytes[6h], 604800)))", "in a week"),
+                Query(
+                    f"max(sum by (instance) ({_in_time('pg_database_size_bytes', 604800)} or pg_database_size_bytes))",
+                    "in a week",
+                ),
             ),
             lines(
                 "Spans",

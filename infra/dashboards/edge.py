@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from infra.dashboards.panels import Limits, PanelBuilder, Query, Unit, figure, lines, page
+from infra.dashboards.panels import Limits, PanelBuilder, Query, Unit, figure, lines, or_none, page
 from infra.settings import StackSettings
 
 _PUBLIC = 'proxy="public"'
@@ -60,8 +60,10 @@ def _traffic() -> Iterator[PanelBuilder]:
         "How the edge shares them out.",
         Unit.REQUESTS_PER_SECOND,
         Query(
-            'sum by (server) (rate(haproxy_server_http_responses_total{proxy="app"}[$__rate_interval])) > 0'
-            ' or sum(rate(haproxy_server_http_responses_total{proxy="app"}[$__rate_interval]))',
+            or_none(
+                'sum by (server) (rate(haproxy_server_http_responses_total{proxy="app"}[$__rate_interval])) > 0',
+                "server",
+            ),
             "{{server}}",
         ),
         stacked=True,
@@ -70,7 +72,10 @@ def _traffic() -> Iterator[PanelBuilder]:
         "Time of the application",
         "Mean of the last 1024 answers of each replica, and what they waited for a connection.",
         Unit.SECONDS,
-        Query('max by (server) (haproxy_server_total_time_average_seconds{proxy="app"}) > 0', "{{server}}"),
+        Query(
+            or_none('max by (server) (haproxy_server_total_time_average_seconds{proxy="app"}) > 0', "server"),
+            "{{server}}",
+        ),
         Query('max(haproxy_backend_queue_time_average_seconds{proxy="app"})', "queue"),
     )
     yield lines(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from infra import names
-from infra.dashboards.panels import Limits, PanelBuilder, Query, Unit, figure, lines, page
+from infra.dashboards.panels import Limits, PanelBuilder, Query, Unit, figure, lines, or_none, page
 from infra.settings import StackSettings
 
 _DATABASE = f'datname="{names.POSTGRES_DATABASE}"'
@@ -99,7 +99,7 @@ def _server() -> Iterator[PanelBuilder]:
         "Locks",
         "Held or waited for, by mode.",
         Unit.COUNT,
-        Query(f"sum by (mode) (pg_locks_count{{{_DATABASE}}}) > 0 or sum(pg_locks_count{{{_DATABASE}}})", "{{mode}}"),
+        Query(or_none(f"sum by (mode) (pg_locks_count{{{_DATABASE}}}) > 0", "mode"), "{{mode}}"),
     )
     yield lines(
         "Deadlocks and conflicts",

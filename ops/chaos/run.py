@@ -69,7 +69,7 @@ class Session:
         finally:
             stage.bring_back()
         if not observation.error:
-            what = f"{scenario.name}: {observation.fault.what}"
+            what = f"chaos {scenario.name}: {observation.fault.what}"
             marks.tell(self.target.call, "chaos", what, timestamp_seconds=observation.fault.begin)
         verdict = goals.judge(observation, scenario.asked)
         return Result(scenario=scenario, repeat=repeat, observation=observation, verdict=verdict)

@@ -30,7 +30,6 @@ class Mark:
     """Something that happened, to be marked in every graph."""
 
     timestamp: float
-    kind: str
     text: str
     colour: str
 
@@ -76,11 +75,21 @@ def _answer(prometheus: Prometheus, panel: Panel, window: Window) -> Answer:
             one
             for target in panel.targets
             if target.exemplars
-            for one in prometheus.exemplars(target.expression, window)
+            for one in _slowest(prometheus.exemplars(target.expression, window), window.step)
         ]
     except QueryError as error:
         return Answer(panel, problem=str(error))
     return Answer(panel, series, exemplars)
+
+
+def _slowest(exemplars: Sequence[Exemplar], step: int) -> list[Exemplar]:
+    """Of each piece of time the slowest request: under load there are thousands, and those are sought."""
+    found: dict[int, Exemplar] = {}
+    for one in exemplars:
+        piece = int(one.timestamp // step)
+        if piece not in found or one.value > found[piece].value:
+            found[piece] = one
+    return list(found.values())
 
 
 def _marks(prometheus: Prometheus, annotation: Annotation, window: Window) -> list[Mark]:
@@ -94,5 +103,5 @@ def _marks(prometheus: Prometheus, annotation: Annotation, window: Window) -> li
         author = one.labels.get("author")
         # The same event is seen at several points.
         for happened in {value for _, value in one.points}:
-            marks.add(Mark(happened, annotation.name, f"{text} by {author}" if author else text, annotation.colour))
+            marks.add(Mark(happened, f"{text} by {author}" if author else text, annotation.colour))
     return list(marks)

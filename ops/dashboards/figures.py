@@ -17,10 +17,18 @@ Figure = dict[str, Any]
 _TEXT = "#d8d9da"
 _FAINT = "#2c3235"
 _ERROR = "#f2495c"
+# What Grafana makes of these names, seen on a dark ground.
+_MARKS = {"blue": "#5794f2", "red": _ERROR}
 # Told apart on a dark ground, by people who see colours differently too (after Okabe and Ito).
 _COLOURS = ("#56b4e9", "#e69f00", "#33c497", "#f0e442", "#d982b5", "#ff7f4d", "#7f9cf5", "#b0b0b0")
 _HEIGHT = 280
 _ROW_HEIGHT = 24
+# Of the names below a graph: this many are in one line, and each two more take another.
+_IN_ONE_LINE = 4
+_LEGEND_HEIGHT = 9
+_DAY_SECONDS = 86400
+# More would keep a browser busy for minutes; the first ones say where the time went.
+MOST_SPANS = 250
 
 
 def graph(answer: Answer, marks: Sequence[Mark], window: Window) -> Figure:
@@ -36,8 +44,14 @@ def graph(answer: Answer, marks: Sequence[Mark], window: Window) -> Figure:
         **_layout(),
         "hovermode": "x unified",
         "showlegend": True,
-        "legend": {"orientation": "h", "y": -0.14, "yanchor": "top", "font": {"size": 11}},
-        "xaxis": {**_axis(), "type": "date", "range": [_time(window.start), _time(window.end)]},
+        "height": _HEIGHT + _LEGEND_HEIGHT * max(0, len(traces) - _IN_ONE_LINE),
+        "legend": {"orientation": "h", "y": -0.12, "yanchor": "top", "font": {"size": 11}},
+        "xaxis": {
+            **_axis(),
+            "type": "date",
+            "range": [_time(window.start), _time(window.end)],
+            "tickformat": "%H:%M" if window.end - window.start <= _DAY_SECONDS else "%d %b %H:%M",
+        },
         "yaxis": {**_axis(), "rangemode": "tozero", "ticksuffix": measure.suffix, **top},
         "shapes": [_rule(mark) for mark in marks],
         "annotations": [_flag(mark) for mark in marks],
@@ -48,28 +62,28 @@ def graph(answer: Answer, marks: Sequence[Mark], window: Window) -> Figure:
 def waterfall(trace: Trace) -> Figure:
     """A bar for each span: where it stands is when, how long it is is how long."""
     measure = scale("s", trace.duration_seconds)
-    services = list(dict.fromkeys(span.service for span in trace.spans))
-    rows = list(range(len(trace.spans)))
+    spans = trace.spans[:MOST_SPANS]
+    services = list(dict.fromkeys(span.service for span in spans))
+    rows = list(range(len(spans)))
     bars = {
         "type": "bar",
         "orientation": "h",
         "y": rows,
-        "base": [span.start_seconds / measure.factor for span in trace.spans],
+        "base": [span.start_seconds / measure.factor for span in spans],
         # A span that took no time can be seen too.
-        "x": [max(span.duration_seconds, trace.duration_seconds / 500) / measure.factor for span in trace.spans],
+        "x": [max(span.duration_seconds, trace.duration_seconds / 500) / measure.factor for span in spans],
         "marker": {
             "color": [
-                _ERROR if span.is_error else _COLOURS[services.index(span.service) % len(_COLOURS)]
-                for span in trace.spans
+                _ERROR if span.is_error else _COLOURS[services.index(span.service) % len(_COLOURS)] for span in spans
             ]
         },
-        "text": [scale("s", span.duration_seconds).text(span.duration_seconds) for span in trace.spans],
+        "text": [scale("s", span.duration_seconds).text(span.duration_seconds) for span in spans],
         "textposition": "auto",
         "insidetextfont": {"color": "#111217"},
         "hovertext": [
             f"{span.service}: {span.operation}<br>starts at {measure.text(span.start_seconds)}, "
             f"takes {scale('s', span.duration_seconds).text(span.duration_seconds)}"
-            for span in trace.spans
+            for span in spans
         ],
         "hoverinfo": "text",
     }
@@ -88,7 +102,7 @@ def waterfall(trace: Trace) -> Figure:
         "yaxis": {
             **_axis(),
             "tickvals": rows,
-            "ticktext": [f"{'  ' * span.depth}{span.operation}"[:56] for span in trace.spans],
+            "ticktext": [f"{'  ' * span.depth}{span.operation}"[:56] for span in spans],
             "range": [len(rows) - 0.5, -0.5],
             "tickfont": {"size": 12, "family": "monospace"},
             "ticklabelposition": "outside left",
@@ -126,15 +140,15 @@ def _dots(answer: Answer, measure: Scale) -> dict[str, Any]:
 
 def _rule(mark: Mark) -> dict[str, Any]:
     when = _time(mark.timestamp)
-    line = {"color": mark.colour, "width": 1, "dash": "dot"}
+    line = {"color": _MARKS.get(mark.colour, mark.colour), "width": 1, "dash": "dot"}
     return {"type": "line", "xref": "x", "x0": when, "x1": when, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
 def _flag(mark: Mark) -> dict[str, Any]:
     return {
         **{"x": _time(mark.timestamp), "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom"},
-        **{"text": "▼", "showarrow": False, "font": {"color": mark.colour, "size": 11}},
-        "hovertext": f"{mark.kind}: {mark.text}",
+        **{"text": "▼", "showarrow": False, "font": {"color": _MARKS.get(mark.colour, mark.colour), "size": 12}},
+        "hovertext": mark.text,
     }
 
 

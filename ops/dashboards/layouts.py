@@ -110,6 +110,7 @@ def trace(shown: Trace) -> Component:
                 ]
             ),
             dcc.Graph(figure=figures.waterfall(shown), config=_NO_TOOLS, className="waterfall"),
+            *_cut(shown),
             html.H2("Spans"),
             *(
                 html.Details(
@@ -118,13 +119,18 @@ def trace(shown: Trace) -> Component:
                             f"{span.operation} ({span.service}) at {values.text('s', span.start_seconds)}, "
                             f"{values.text('s', span.duration_seconds)}{' — failed' if span.is_error else ''}"
                         ),
-                        _table(("Tag", "Value"), span.tags),
+                        html.Pre("\n".join(f"{key} = {value}" for key, value in span.tags)),
                     ]
                 )
-                for span in shown.spans
+                for span in shown.spans[: figures.MOST_SPANS]
             ),
         ]
     )
+
+
+def _cut(shown: Trace) -> list[Component]:
+    left = len(shown.spans) - figures.MOST_SPANS
+    return [html.P(f"{left} more spans are not shown.", className="faint")] if left > 0 else []
 
 
 def _panel(answer: Answer, marks: Sequence[Mark], window: Window, base_path: str) -> Component:
@@ -190,7 +196,7 @@ def _marked(marks: Sequence[Mark]) -> list[Component]:
     if not marks:
         return []
     told = [
-        html.Li([html.Time(_moment(mark.timestamp)), f" {mark.kind}: {mark.text}"], className=mark.colour)
+        html.Li([html.Time(_moment(mark.timestamp)), f" {mark.text}"], className=mark.colour)
         for mark in reversed(marks[-5:])
     ]
     return [html.Ul(told, className="marks", **_attributes("aria-label", "What happened"))]

@@ -31,7 +31,7 @@ MOST_CONFIG_BYTES = 500_000
 OF_CLUSTERS = re.compile(r"patroni_|etcd_|sentinel|pidea_controller_|probe_|redis_master_link_up|redis_connected_slave")
 COLUMNS = 24
 # Of the rules in infra/rules and templates: what they record has a colon in its name.
-RECORDED = re.compile(r"\b\w+:[\w:]+")
+RECORDED = re.compile(r"\b[a-z]\w*:[\w:]+")
 METRIC = re.compile(r"\bpidea_\w+")
 
 
