@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.browser import chromium
 from tests.smoke.test_watching_live import MEASURED_WITHIN_SECONDS
@@ -41,10 +41,14 @@ class Visit:
         self.page.set_default_timeout(SHOWN_WITHIN_MILLISECONDS)
         self.complaints: list[str] = []
         self.hosts: set[str] = set()
-        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.hosts.add("/".join(request.url.split("/")[:3])))
         self._url = f"{endpoints.operators}/dashboards/"
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
 
     def open(self, path: str) -> Page:
         self.page.goto(f"{self._url}{path}")
