@@ -33,9 +33,18 @@ def navigation(pages: Mapping[str, Dashboard], base_path: str, current: str, env
 
 
 def dashboard(
-    page: Dashboard, answers: Sequence[Answer], marks: Sequence[Mark], window: Window, base_path: str, since: str
+    page: Dashboard,
+    answers: Sequence[Answer],
+    marks: Sequence[Mark],
+    window: Window,
+    base_path: str,
+    since: str,
+    made: str,
 ) -> Component:
-    """A dashboard: its panels in their order, on a grid of 24 columns."""
+    """A dashboard: its panels in their order, on a grid of 24 columns.
+
+    `made` differs each time that it is loaded again; empty where it looks at the past alone, which does not change.
+    """
     here = f"{base_path}d/{page.uid}"
     return html.Main(
         [
@@ -52,7 +61,8 @@ def dashboard(
             ),
             *_marked(marks),
             html.Div([_panel(answer, marks, window, base_path) for answer in answers], className="grid"),
-        ]
+        ],
+        **_attributes("data-made", made),
     )
 
 

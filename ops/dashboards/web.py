@@ -66,9 +66,11 @@ class Viewer:
 
     def _dashboard(self, page: Dashboard, asked: Mapping[str, str]) -> Any:
         since = asked.get("from", page.since)
-        window = self._window(since, asked.get("to", "now"))
+        until = asked.get("to", "now")
+        window = self._window(since, until)
         found, marks = answers.ask(self._prometheus, page, window)
-        return layouts.dashboard(page, found, marks, window, self._settings.base_path, since)
+        made = f"{time.time():.3f}" if until == "now" else ""
+        return layouts.dashboard(page, found, marks, window, self._settings.base_path, since, made)
 
     def _search(self, asked: Mapping[str, str]) -> Any:
         services = self._jaeger.services()
@@ -104,6 +106,10 @@ def make(settings: Settings, pages: Mapping[str, Dashboard]) -> flask.Flask:
         [
             dcc.Location(id="address", refresh="callback-nav"),
             dcc.Interval(id="refresh", interval=_REFRESH_MILLISECONDS),
+            # Shown by assets/stale.js.
+            html.P(
+                "These figures are old: the viewer does not answer any more.", id="stale", role="alert", hidden=True
+            ),
             html.Div("One moment …", id="page"),
         ]
     )

@@ -133,6 +133,20 @@ def test_a_prometheus_that_is_away_is_one_message(prometheus: Prometheus, page: 
         assert not [line for line in output.splitlines() if "Traceback" in line]
 
 
+def test_a_page_whose_viewer_is_gone_says_that_it_is_old(prometheus: Prometheus, page: Page, tmp_path: Path) -> None:
+    with viewer(prometheus, tmp_path / "dashboards", panel(1, "Good", "up")) as (url, process):
+        page.clock.install()
+        page.goto(url)
+        page.wait_for_selector("main")
+        page.clock.run_for(60_000)
+        notice = page.get_by_role("alert")
+        expect(notice).to_have_count(0)
+        process.kill()
+        process.wait()
+        page.clock.run_for(120_000)
+        expect(notice).to_have_text("These figures are old: the viewer does not answer any more.")
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [({"PROMETHEUS_URL": ""}, "PROMETHEUS_URL must be set"), ({}, "holds no dashboards (*.json)")],
