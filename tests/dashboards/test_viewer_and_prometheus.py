@@ -100,6 +100,8 @@ def viewer(
 def test_a_wrong_query_is_told_in_its_panel_alone(prometheus: Prometheus, page: Page, tmp_path: Path) -> None:
     panels = (panel(1, "Good", "up"), panel(2, "Wrong", "sum(up"), panel(3, "Nothing", "no_such_metric", "stat"))
     with viewer(prometheus, tmp_path / "dashboards", *panels) as (url, _):
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
         good = page.locator(".panel", has=page.get_by_role("heading", name="Good", exact=True))
 
         def shown() -> bool:
@@ -113,6 +115,8 @@ def test_a_wrong_query_is_told_in_its_panel_alone(prometheus: Prometheus, page: 
         expect(alert).to_contain_text("Prometheus refuses the query")
         expect(alert).to_contain_text("unclosed left parenthesis")
         expect(page.locator(".panel:has(.empty) h2")).to_have_text(["Nothing"])
+        assert not [text for text in complaints if "Content Security Policy" in text]
+        assert "frame-ancestors 'none'" in requests.get(url, timeout=5).headers["Content-Security-Policy"]
 
 
 def test_a_prometheus_that_is_away_is_one_message(prometheus: Prometheus, page: Page, tmp_path: Path) -> None:
