@@ -174,8 +174,8 @@ def _headers(server: flask.Flask, app: Dash) -> None:
     scripts = " ".join(app.csp_hashes())
     policy = (
         # Plotly writes styles into the page, and draws images of its own.
-        f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 
     @server.after_request
