@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from ops.dashboards import prometheus as source
+from ops.dashboards.window import Window
 from tests.app.servers import free_port
 from tests.browser import chromium
 from tests.unit.dashboards.test_viewer_parts import DASHBOARD, PANEL
@@ -135,6 +138,12 @@ def test_a_prometheus_that_is_away_is_one_message(prometheus: Prometheus, page: 
         messages = [json.loads(line)["message"] for line in output.splitlines()]
         assert (messages[0], messages[-1]) == ("started", "ended")
         assert not [line for line in output.splitlines() if "Traceback" in line]
+
+
+def test_of_several_the_one_that_answers_is_asked(prometheus: Prometheus) -> None:
+    several = source.Prometheus(["http://127.0.0.1:9", prometheus.url])
+    (found,) = several.instant("vector(7)", Window.parse("now-1h", "now", time.time(), 15))
+    assert found.points[0][1] == 7
 
 
 def test_a_page_whose_viewer_is_gone_says_that_it_is_old(prometheus: Prometheus, page: Page, tmp_path: Path) -> None:
