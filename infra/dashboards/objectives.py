@@ -7,6 +7,10 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from infra.dashboards.panels import Limits, Query, Unit, figure, lines, page, rows
 from infra.settings import StackSettings
 
+# Of a stack that is new the period is first looked at after five minutes: until then nothing is spent.
+BUDGET = "(slo:error_budget_remaining:ratio or slo:objective:ratio * 0 + 1)"
+_BROKEN = "(slo:failures:ratio_period or slo:objective:ratio * 0)"
+
 
 def page_of(settings: StackSettings) -> Dashboard:
     """Over the period that the settings name."""
@@ -19,7 +23,7 @@ def page_of(settings: StackSettings) -> Dashboard:
                 "Error budget left",
                 "1 is untouched, 0 is spent, below 0 the promise is broken.",
                 Unit.RATIO,
-                Query("min by (slo) (slo:error_budget_remaining:ratio)", "{{slo}}"),
+                Query(f"min by (slo) {BUDGET}", "{{slo}}"),
                 limits=Limits(0.5, 0.1),
                 width=24,
             ),
@@ -27,7 +31,7 @@ def page_of(settings: StackSettings) -> Dashboard:
                 "Error budget over time",
                 "A cliff is an outage, a slope is a fault that goes on.",
                 Unit.RATIO,
-                Query("slo:error_budget_remaining:ratio", "{{slo}}"),
+                Query(f"min by (slo) {BUDGET}", "{{slo}}"),
             ),
             lines(
                 "Pace of spending, last hour",
@@ -51,13 +55,13 @@ def page_of(settings: StackSettings) -> Dashboard:
                 "Kept so far",
                 "The part of the period's requests that went as promised.",
                 Unit.RATIO,
-                Query("1 - slo:failures:ratio_period", "{{slo}}"),
+                Query(f"1 - max by (slo) {_BROKEN}", "{{slo}}"),
             ),
             rows(
                 "Promised",
                 "The part of the requests that shall.",
                 Unit.RATIO,
-                Query("slo:objective:ratio", "{{slo}}"),
+                Query("max by (slo) (slo:objective:ratio)", "{{slo}}"),
             ),
         ],
         since="now-6h",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from infra.dashboards.objectives import BUDGET
 from infra.dashboards.panels import Limits, Query, Unit, figure, lines, or_none, page, rows
 from infra.settings import StackSettings
 
@@ -61,7 +62,7 @@ def page_of(_: StackSettings) -> Dashboard:
                 "Least error budget",
                 "What is left of the promise that is nearest to being broken; below 0 it is.",
                 Unit.RATIO,
-                Query("min(slo:error_budget_remaining:ratio)", "left"),
+                Query(f"min{BUDGET}", "left"),
                 limits=Limits(0.5, 0.1),
             ),
             lines(
