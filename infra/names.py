@@ -21,6 +21,8 @@ SENTINEL: Final = "sentinel"
 ETCD: Final = "etcd"
 CONTROLLER: Final = "controller"
 BACKUP: Final = "backup"
+DASHBOARDS: Final = "dashboards"
+GRAFANA: Final = "grafana"
 
 # The node label with a node's number; what keeps data is bound to one.
 SLOT_LABEL: Final = "dev.pidea.slot"
@@ -127,6 +129,8 @@ NODE_EXPORTER_PORT: Final = 9100
 BLACKBOX_EXPORTER_PORT: Final = 9115
 CONTROLLER_PORT: Final = 9200
 BACKUP_PORT: Final = 9201
+DASHBOARDS_PORT: Final = 9202
+GRAFANA_PORT: Final = 3000
 
 # User (and group) ids inside the containers; the Dockerfiles create the same.
 APP_UID: Final = 10001
@@ -140,6 +144,8 @@ EXPORTER_UID: Final = 10008
 ETCD_UID: Final = 10009
 CONTROLLER_UID: Final = 10010
 BACKUP_UID: Final = 10011
+DASHBOARDS_UID: Final = 10012
+GRAFANA_UID: Final = 10013
 
 SECRETS_FOLDER: Final = "/run/secrets"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra import names
+from infra.plan import dashboards
 from infra.plan.shared import ONE_PER_NODE, http_check, replace_in_place, user
 from infra.plan.targets import members
 from infra.render import config_from_template
@@ -30,6 +31,12 @@ def _operator_backends(settings: StackSettings) -> tuple[tuple[str, tuple[str, .
         (names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/-/healthy"),
         (names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/-/healthy"),
         (names.JAEGER, (names.JAEGER,), names.JAEGER_QUERY_PORT, "/jaeger/api/services"),
+        (names.DASHBOARDS, (names.DASHBOARDS,), names.DASHBOARDS_PORT, f"{dashboards.BASE_PATH}healthz"),
+        *(
+            [(names.GRAFANA, (names.GRAFANA,), names.GRAFANA_PORT, "/grafana/api/health")]
+            if names.GRAFANA in settings.images
+            else []
+        ),
     )
 
 

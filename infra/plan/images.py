@@ -25,13 +25,14 @@ _MAJORS = {
     names.BACKUP: {"POSTGRES_MAJOR": POSTGRES_MAJOR},
 }
 
-# What makes a cluster of PostgreSQL or looks after one of Redis, and the images that these start from. What is in them
-# is a part of how the cluster works, so nobody else's images can take their place.
+# What makes a cluster of PostgreSQL or looks after one of Redis, and programs of this repository, with the images that
+# they start from. What is in them is a part of how the stack works, so nobody else's images can take their place.
 _OURS_ALONE = {
     names.ETCD: names.BASE_IMAGE,
     names.PATRONI: names.POSTGRES,
     names.CONTROLLER: names.BASE_IMAGE,
     names.BACKUP: names.BASE_IMAGE,
+    names.DASHBOARDS: names.BASE_IMAGE,
 }
 
 # These images are built from their Dockerfile and the program itself, side by side.
@@ -39,6 +40,7 @@ _SOURCES = {
     names.APP: ("images/app", "app"),
     names.CONTROLLER: ("images/controller", "ops/controller"),
     names.BACKUP: ("images/backup", "infra/schedule.py", "ops/backup"),
+    names.DASHBOARDS: ("images/dashboards", "ops/dashboards"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra import names
-from infra.plan import alertmanager, blackbox_exporter, jaeger, node_exporter, prometheus
+from infra.plan import alertmanager, blackbox_exporter, dashboards, grafana, jaeger, node_exporter, prometheus
 from infra.settings import StackSettings
 from infra.spec import SubsystemSpec, VolumeSpec
 
@@ -23,6 +23,8 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             alertmanager.config(settings),
             *jaeger.configs(settings),
             *blackbox_exporter.configs(settings),
+            *dashboards.configs(settings),
+            *grafana.configs(settings),
         ),
         services=(
             *prometheus.services(settings),
@@ -30,5 +32,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
             *jaeger.services(settings),
             node_exporter.service(settings),
             *blackbox_exporter.services(settings),
+            dashboards.service(settings),
+            *grafana.services(settings),
         ),
     )

@@ -50,6 +50,8 @@ def targets(settings: StackSettings) -> tuple[Target, ...]:
         Target(names.PROMETHEUS, prometheus, names.PROMETHEUS_PORT, "/prometheus/metrics"),
         Target(names.ALERTMANAGER, alertmanager, names.ALERTMANAGER_PORT, "/alertmanager/metrics"),
         Target(names.JAEGER, (names.JAEGER,), names.JAEGER_METRICS_PORT),
+        Target(names.DASHBOARDS, (names.DASHBOARDS,), names.DASHBOARDS_PORT),
+        *_grafana(settings),
         *_collector(settings),
         *_blackbox(settings),
     )
@@ -75,6 +77,12 @@ def _blackbox(settings: StackSettings) -> tuple[Target, ...]:
     if not settings.edge.tls:
         return ()
     return (Target("blackbox", (names.BLACKBOX_EXPORTER,), names.BLACKBOX_EXPORTER_PORT),)
+
+
+def _grafana(settings: StackSettings) -> tuple[Target, ...]:
+    if names.GRAFANA not in settings.images:
+        return ()
+    return (Target(names.GRAFANA, (names.GRAFANA,), names.GRAFANA_PORT, "/metrics"),)
 
 
 def _collector(settings: StackSettings) -> tuple[Target, ...]:

@@ -16,6 +16,7 @@ from ops.chaos.scenario import Scenario
 from ops.chaos.stage import Stage
 from ops.chaos.target import Target
 from ops.errors import DeployError, OpsError
+from ops.stack import marks
 
 WARM_SECONDS = 4.0
 # After the recovery: what breaks only then shall be seen.
@@ -67,6 +68,9 @@ class Session:
             observation = self._observe(scenario, stage, f"{self._run}-{self._count}")
         finally:
             stage.bring_back()
+        if not observation.error:
+            what = f"chaos {scenario.name}: {observation.fault.what}"
+            marks.tell(self.target.call, "chaos", what, timestamp_seconds=observation.fault.begin)
         verdict = goals.judge(observation, scenario.asked)
         return Result(scenario=scenario, repeat=repeat, observation=observation, verdict=verdict)
 

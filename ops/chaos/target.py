@@ -18,7 +18,7 @@ from ops.host.endpoint import Endpoint
 from ops.lab import endpoint as lab_endpoint
 from ops.lab import record
 from ops.lab.reference import Lab, node_name
-from ops.stack import environment, instances, settings
+from ops.stack import door, environment, instances, settings
 from ops.stack import target as stack_target
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
@@ -54,6 +54,8 @@ class Target:
     token: str = dataclasses.field(repr=False)
     edge_port: int
     trusted: str
+    # To the operators' pages; it knows their password.
+    call: door.Call = dataclasses.field(repr=False)
 
     @property
     def instance(self) -> str:
@@ -125,6 +127,7 @@ def of(stack: Stack) -> Target:
         token=str(found[outputs.API_TOKEN]),
         edge_port=int(found[outputs.EDGE_PORT]),
         trusted=str(found[outputs.EDGE_CERTIFICATE_CHAIN]) if found.get(outputs.EDGE_TLS) else "",
+        call=door.caller(stack, found),
     )
 
 

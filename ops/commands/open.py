@@ -16,6 +16,7 @@ class Page(enum.StrEnum):
     prometheus = "prometheus"
     alertmanager = "alertmanager"
     jaeger = "jaeger"
+    dashboards = "dashboards"
     haproxy = "haproxy"
     edge = "edge"
 

@@ -13,12 +13,14 @@ from ops.cluster.clusters import StackClusters
 from ops.errors import DeployError
 from ops.stack import (
     certificates,
+    door,
     engines,
     failure,
     heal,
     history,
     instances,
     lock,
+    marks,
     metrics,
     pages,
     preflight,
@@ -36,6 +38,8 @@ from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
 from ops.stack.state import State
+
+_SECRET = frozenset({keys.OPERATOR_PASSWORD, keys.API_TOKEN})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,8 +104,11 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
         with history.attempt(stack):
             log = _update(pulumi, plan, state, clusters, refresh=refresh is not False, steps=steps)
             with steps.step("Verify what runs"):
-                outputs = pulumi.outputs()
+                known = pulumi.outputs(secrets=True)
+                outputs = {key: value for key, value in known.items() if key not in _SECRET}
                 _verify(stack, outputs, plan, log)
+        if log.changed:
+            marks.deployed(door.caller(stack, known), history.deployments(stack)[-1])
     return Deployed(stack=stack, changes=log.changed, outputs=outputs, steps=steps.taken)
 
 

@@ -13,6 +13,7 @@ PAGES = {
     "/prometheus/graph": "Prometheus",
     "/alertmanager/": "Alertmanager",
     "/jaeger/search": "Jaeger",
+    "/dashboards/": "PIDEA dashboards",
     "/haproxy": "HAProxy",
 }
 
@@ -23,7 +24,9 @@ def endpoints(stack: Instance) -> Endpoints:
     return Endpoints(stack.outputs())
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/", "/prometheus/api/v1/targets", "/jaeger/api/services", "/nothing"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, "/", "/prometheus/api/v1/targets", "/jaeger/api/services", "/dashboards/d/slo", "/nothing"]
+)
 @pytest.mark.parametrize("login", [None, (names.OPERATOR_USERNAME, "wrong"), (names.OPERATOR_USERNAME, ""), ("", "")])
 def test_operators_pages_need_the_password(endpoints: Endpoints, path: str, login: tuple[str, str] | None) -> None:
     answer = requests.get(f"{endpoints.operators}{path}", auth=login, timeout=TIMEOUT_SECONDS)
@@ -39,7 +42,9 @@ def test_operators_see_each_page(endpoints: Endpoints, path: str, title: str) ->
 def test_operators_are_told_which_pages_there_are(endpoints: Endpoints) -> None:
     answer = requests.get(f"{endpoints.operators}/nothing", auth=endpoints.login, timeout=TIMEOUT_SECONDS)
     assert answer.status_code == 404
-    assert all(page in answer.text for page in ("/prometheus/", "/alertmanager/", "/jaeger/", "/haproxy"))
+    assert all(
+        page in answer.text for page in ("/prometheus/", "/alertmanager/", "/jaeger/", "/dashboards/", "/haproxy")
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ def test_metrics_are_not_for_users(endpoints: Endpoints, path: str) -> None:
 
 
 def test_users_do_not_reach_the_operators_pages(endpoints: Endpoints) -> None:
-    for path in ("/prometheus/", "/alertmanager/", "/jaeger/", "/haproxy"):
+    for path in ("/prometheus/", "/alertmanager/", "/jaeger/", "/dashboards/", "/haproxy"):
         assert requests.get(f"{endpoints.app}{path}", timeout=TIMEOUT_SECONDS).status_code == 404
 
 

@@ -20,6 +20,7 @@ from tests.stack.waiting import wait_for_none, wait_until
 SEEN_WITHIN_SECONDS = 120
 SINGLE = {
     names.BACKUP,
+    names.DASHBOARDS,
     names.EDGE,
     names.REDIS,
     names.POSTGRES,
@@ -121,7 +122,8 @@ def test_haproxy_loaded_its_configuration(stack: Instance) -> None:
 def test_haproxy_finds_every_replica_healthy(stack: Instance) -> None:
     def up() -> bool:
         found = re.findall(r'^haproxy_server_status{proxy="(\w+)",.*state="UP"} 1$', _haproxy_metrics(stack), re.M)
-        wanted = {names.APP: _replicas_of_app(stack), names.PROMETHEUS: 1, names.ALERTMANAGER: 1, names.JAEGER: 1}
+        pages = (names.PROMETHEUS, names.ALERTMANAGER, names.JAEGER, names.DASHBOARDS)
+        wanted = {names.APP: _replicas_of_app(stack), **dict.fromkeys(pages, 1)}
         return Counter(found) == wanted
 
     wait_until(up, "HAProxy finds every server up")

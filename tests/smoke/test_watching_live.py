@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from infra import names
-from tests.alerts.rules import metrics_of
 from tests.stack.commands import run
 from tests.stack.endpoints import Endpoints
 from tests.stack.instance import Instance
+from tests.stack.queries import metrics_read
 from tests.stack.waiting import wait_for_none, wait_until
 
 # A rate over five minutes needs two scrapes, a budget one of its evaluations, every two minutes.
@@ -40,7 +40,7 @@ def test_every_alert_reads_metrics_that_there_are(endpoints: Endpoints) -> None:
         return sorted(
             f"{rule['name']}: {metric}"
             for rule in _rules(endpoints)
-            for metric in _read(rule["query"])
+            for metric in metrics_read(rule["query"])
             if metric not in there and not AFTER_AN_EVENT.fullmatch(metric) and not OF_CLUSTERS.fullmatch(metric)
         )
 
@@ -132,11 +132,3 @@ def test_no_label_has_a_value_for_everything(endpoints: Endpoints) -> None:
 
 def _rules(endpoints: Endpoints) -> list[dict[str, Any]]:
     return [rule for group in endpoints.prometheus("rules")["groups"] for rule in group["rules"]]
-
-
-def _read(query: str) -> set[str]:
-    """Every exporter's metric in PromQL, whatever its name begins with."""
-    text = re.sub(r"\b(?:by|on|group_left|group_right|ignoring|without)\s*\([^)]*\)", " ", query)
-    text = re.sub(r"\b\w+:[\w:]+|\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"", " ", text)
-    found = set(re.findall(r"\b[a-z]+_\w+\b(?!\s*\()", text))
-    return found | set(metrics_of(query))

@@ -25,9 +25,9 @@ GOLDENS = Path(__file__).parent / "goldens"
 def as_data(value: Any) -> Any:
     """Dataclasses as mappings; what equals its default is left out, so that a golden holds what matters."""
     if isinstance(value, ImageSpec) and value.digest:
-        # Of an image's files, which change often and have tests of their own; so have the rules below.
+        # Of an image's files, which change often and have tests of their own; so have rules and dashboards below.
         value = dataclasses.replace(value, digest="DIGEST", build_args={**value.build_args, "REVISION": "DIGEST"})
-    if isinstance(value, ConfigSpec) and value.name.startswith("rules-"):
+    if isinstance(value, ConfigSpec) and value.name.startswith(("rules-", "dashboard-")):
         value = dataclasses.replace(value, content="CONTENT", digest="DIGEST")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}

@@ -128,7 +128,7 @@ def test_names_of_test_files_are_unique() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "app/requirements.txt"])
+@pytest.mark.parametrize("lock", ["requirements.txt", "app/requirements.txt", "ops/dashboards/requirements.txt"])
 def test_every_package_is_pinned_and_hashed(lock: str) -> None:
     text = (REPOSITORY / lock).read_text().replace("\\\n", " ")
     entries = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

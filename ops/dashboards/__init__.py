@@ -1,0 +1,1 @@
+"""Shows the stack's dashboards and traces in a browser, from the definitions that Grafana reads too."""
