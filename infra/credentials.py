@@ -100,6 +100,10 @@ class _RandomPasswordProvider(pulumi.dynamic.ResourceProvider):
         made = {"version": _news["version"], "next": secrets.token_urlsafe(32)}
         if _olds["version"] == _news["version"]:
             return pulumi.dynamic.UpdateResult({**made, "value": _olds["value"], "previous": ""})
+        if _news["version"] < _olds["version"] and _olds.get("previous"):
+            # Back: a secret that an interrupted rotation left in use has a name, and must keep what it held.
+            back = {"value": _olds["previous"], "previous": "", "next": _olds["value"]}
+            return pulumi.dynamic.UpdateResult({**made, **back})
         value = _olds.get("next") or secrets.token_urlsafe(32)
         return pulumi.dynamic.UpdateResult({**made, "value": value, "previous": _olds["value"]})
 

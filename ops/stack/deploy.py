@@ -118,7 +118,11 @@ def open_state(pulumi: Pulumi, *, break_lock: bool = False) -> State:
         pulumi.cancel()
     for found in problems.locks(pulumi.stack, pulumi.backend):
         raise problems.locked(pulumi.stack, found)
-    return pulumi.state() or pulumi.init()
+    state = pulumi.state()
+    if state is not None and not state.is_ordered:
+        pulumi.repair()
+        state = pulumi.state()
+    return state or pulumi.init()
 
 
 def urls(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, str]:

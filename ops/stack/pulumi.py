@@ -144,6 +144,24 @@ class Pulumi:
         new.write_text("".join(kept))
         new.rename(self.stack.config_file)
 
+    def up_only(
+        self, urns: Sequence[str], log: EventLog, salt: str | None, on_poll: Callable[[], None] | None = None
+    ) -> process.Result:
+        """`up` of these resources alone, unjudged, and the state put in order after it. Raises and returns as `stream`.
+
+        What the program no longer has stays in the state, behind the new resources, while services that are not
+        targeted still name it as a dependency. Pulumi's check of the order would end the run half-way.
+        """
+        targets = [argument for urn in urns for argument in ("--target", urn)]
+        try:
+            return self.stream("up", [*targets, "--disable-integrity-checking"], log, salt, on_poll)
+        finally:
+            self.repair()
+
+    def repair(self) -> None:
+        """Puts the state's resources behind what they depend on; nothing where they are."""
+        self._check(self._run(["state", "repair", "--yes", "--stack", self.stack.name]))
+
     def unprotect(self) -> None:
         """Takes the protection off every resource, so that `destroy` may remove it."""
         self._check(self._run(["state", "unprotect", "--all", "--yes", "--stack", self.stack.name]))

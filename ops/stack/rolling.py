@@ -63,9 +63,14 @@ def plan(deployment: DeploymentPlan, changes: Sequence[Change]) -> Rolling:
         if is_service:
             if name in bound and _MEMBER.fullmatch(name) and change.operation in _CHANGING:
                 members[name] = change.urn
-        elif not change.operation.startswith("delete"):
+        elif not change.operation.startswith("delete") and not _is_known_provider(change):
             first[change.urn] = None
     return Rolling(first=tuple(first), members=members)
+
+
+def _is_known_provider(change: Change) -> bool:
+    # What hangs on a targeted provider may be deleted with it, and members still use what the program no longer has.
+    return "::pulumi:providers:" in change.urn and change.operation in _CHANGING
 
 
 def cluster_of(member: str) -> str:

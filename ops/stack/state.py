@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ops.stack import events
@@ -38,11 +38,15 @@ class PendingOperation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class State:
-    """What Pulumi knows of a stack. `salt` belongs to its passphrase, None where another secrets provider is used."""
+    """What Pulumi knows of a stack. `salt` belongs to its passphrase, None where another secrets provider is used.
+
+    Not `is_ordered`: a run of some resources was killed before it put the others in order; Pulumi refuses such a state.
+    """
 
     resources: tuple[Resource, ...]
     pending: tuple[PendingOperation, ...]
     salt: str | None
+    is_ordered: bool = True
 
     @property
     def docker_names(self) -> frozenset[str]:
@@ -63,7 +67,18 @@ def from_export(exported: Mapping[str, Any]) -> State:
             for item in deployment.get("pending_operations") or ()
         ),
         salt=salt,
+        is_ordered=_is_ordered(deployment.get("resources") or ()),
     )
+
+
+def _is_ordered(resources: Iterable[Mapping[str, Any]]) -> bool:
+    before: set[str] = set()
+    for item in resources:
+        named = {*(item.get("dependencies") or ()), item.get("parent") or ""} - {""}
+        if not named <= before:
+            return False
+        before.add(item["urn"])
+    return True
 
 
 def _resource(item: Mapping[str, Any]) -> Resource:

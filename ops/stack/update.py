@@ -95,9 +95,8 @@ def _preview(pulumi: Pulumi, state: State, option: str) -> EventLog:
 def _targeted(pulumi: Pulumi, state: State, urns: Sequence[str]) -> None:
     """Pulumi on these alone. Not judged again: the preview was, and the rules need to see the whole stack."""
     log = EventLog(progress.show)
-    targets = [argument for urn in urns for argument in ("--target", urn)]
     with progress.watching(log) as on_poll:
-        result = pulumi.stream("up", targets, log, state.salt, on_poll)
+        result = pulumi.up_only(urns, log, state.salt, on_poll)
     if result.code or log.failures:
         raise UpdateError(log, result.errors)
 

@@ -207,6 +207,13 @@ def test_the_next_password_is_known_before_it_is_used() -> None:
     assert provider.diff("id", second, {"version": 2}).changes is False
 
 
+def test_back_to_the_version_before_is_back_to_its_password() -> None:
+    provider = _RandomPasswordProvider()
+    first = provider.create({"version": 1}).outs or {}
+    second = provider.update("id", first, {"version": 2}).outs or {}
+    assert provider.update("id", second, {"version": 1}).outs == first
+
+
 def test_a_state_of_before_keeps_its_password_and_gets_the_next_one() -> None:
     provider = _RandomPasswordProvider()
     old = {"version": 1, "value": "in use"}
