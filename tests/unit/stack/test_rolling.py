@@ -64,6 +64,14 @@ def test_only_running_members_are_updated_one_by_one() -> None:
     assert found.is_needed
 
 
+@pytest.mark.parametrize(("operation", "targeted"), [("update", False), ("create", True)])
+def test_a_provider_is_targeted_only_where_it_is_new(operation: str, targeted: bool) -> None:
+    """Pulumi may delete what hangs on a target, and everything hangs on its provider."""
+    urn_ = "urn:pulumi:prod::pidea::pulumi:providers:pulumi-python::default"
+    provider = Change(operation=operation, urn=urn_, kind="provider", name="default", seconds=0.0)
+    assert rolling.plan(PLAN, [change("redis-1"), provider]).first == ((urn_,) if targeted else ())
+
+
 def test_nothing_is_rolled_where_everything_is_new() -> None:
     assert not rolling.plan(PLAN, [change("redis-1", "create"), change("app")]).is_needed
 
