@@ -144,17 +144,18 @@ class Pulumi:
         new.write_text("".join(kept))
         new.rename(self.stack.config_file)
 
-    def up_only(
+    def up_without(
         self, urns: Sequence[str], log: EventLog, salt: str | None, on_poll: Callable[[], None] | None = None
     ) -> process.Result:
-        """`up` of these resources alone, unjudged, and the state put in order after it. Raises and returns as `stream`.
+        """`up` of everything but these, unjudged, and the state put in order after it. Raises and returns as `stream`.
 
-        What the program no longer has stays in the state, behind the new resources, while services that are not
-        targeted still name it as a dependency. Pulumi's check of the order would end the run half-way.
+        Not by --target: with that Pulumi also deletes, or refuses to, what the program no longer has and hangs on a
+        target, as the secret made of an earlier password does while services that come later still use it. What is left
+        out stays in the state behind the new, where its users depend on it: a check of that order would end the run.
         """
-        targets = [argument for urn in urns for argument in ("--target", urn)]
+        left_out = [argument for urn in urns for argument in ("--exclude", urn)]
         try:
-            return self.stream("up", [*targets, "--disable-integrity-checking"], log, salt, on_poll)
+            return self.stream("up", [*left_out, "--disable-integrity-checking"], log, salt, on_poll)
         finally:
             self.repair()
 

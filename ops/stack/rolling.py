@@ -1,7 +1,7 @@
 """Updates of a cluster's members: one at a time, replicas first, the primary last and only after it was handed over.
 
 Swarm does not serialise separate services, and Pulumi updates them side by side. So the members that a deployment
-changes are updated by targeted runs of Pulumi, one each, with the clusters' invariants checked between them.
+changes are updated by runs of Pulumi that leave the others out, with the clusters' invariants checked between them.
 """
 
 from __future__ import annotations
@@ -41,10 +41,14 @@ class Clusters(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rolling:
-    """`first` are the URNs of what members use, new; `members` maps a member to its service's URN, in no order."""
+    """`first` are the URNs of what members use, new; `members` maps a member to its service's URN, in no order.
+
+    `later` are those of whatever else changes: it waits until the members are updated, above all what is deleted.
+    """
 
     first: tuple[str, ...]
     members: Mapping[str, str]
+    later: tuple[str, ...] = ()
 
     @property
     def is_needed(self) -> bool:
@@ -57,20 +61,19 @@ def plan(deployment: DeploymentPlan, changes: Sequence[Change]) -> Rolling:
     bound = {service.name for service in deployment.services if service.placement.constraints}
     members: dict[str, str] = {}
     first: dict[str, None] = {}
+    later: dict[str, None] = {}
     for change in changes:
         is_service = f"::{SERVICE}::" in change.urn or f"${SERVICE}::" in change.urn
         name = change.name.removeprefix("service-")
         if is_service:
             if name in bound and _MEMBER.fullmatch(name) and change.operation in _CHANGING:
                 members[name] = change.urn
-        elif not change.operation.startswith("delete") and not _is_known_provider(change):
+                continue
+        elif not change.operation.startswith("delete"):
             first[change.urn] = None
-    return Rolling(first=tuple(first), members=members)
-
-
-def _is_known_provider(change: Change) -> bool:
-    # What hangs on a targeted provider may be deleted with it, and members still use what the program no longer has.
-    return "::pulumi:providers:" in change.urn and change.operation in _CHANGING
+            continue
+        later[change.urn] = None
+    return Rolling(first=tuple(first), members=members, later=tuple(urn for urn in later if urn not in first))
 
 
 def cluster_of(member: str) -> str:
@@ -93,13 +96,13 @@ def in_order(members: Sequence[str], primaries: Mapping[str, str | None]) -> lis
 def update(
     rolling: Rolling, clusters: Clusters, up: Callable[[Sequence[str]], None], say: Callable[[str], None]
 ) -> None:
-    """Updates the members with `up`, which runs Pulumi on the URNs that it is given and raises DeployError.
+    """Updates the members with `up`, which runs Pulumi without the URNs that it is given and raises DeployError.
 
     Stops before a member where the invariants do not hold within two minutes: what is degraded stays as it is.
     """
-    if rolling.first:
-        up(rolling.first)
     left = dict(rolling.members)
+    if rolling.first:
+        up([*left.values(), *rolling.later])
     while left:
         # Asked anew for each: a failure between two updates may have chosen another primary.
         primaries = {cluster: clusters.primary(cluster) for cluster in {cluster_of(member) for member in left}}
@@ -110,7 +113,8 @@ def update(
             say(f"handing {cluster} over from {member}")
             clusters.hand_over(cluster)
             settle(clusters, f"the update of {member}")
-        up([left.pop(member)])
+        del left[member]
+        up([*left.values(), *rolling.later])
     settle(clusters, "the rest of the deployment")
 
 

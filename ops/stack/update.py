@@ -68,7 +68,7 @@ def run(
         if work.is_needed:
             with steps.step(f"Update {len(work.members)} cluster members, one at a time"):
                 rolling.update(
-                    work, clusters, lambda urns: _targeted(pulumi, state, urns), lambda line: console.say(f"  {line}")
+                    work, clusters, lambda urns: _without(pulumi, state, urns), lambda line: console.say(f"  {line}")
                 )
     with steps.step("Deploy"):
         return _everything(pulumi, plan, state, option)
@@ -92,11 +92,11 @@ def _preview(pulumi: Pulumi, state: State, option: str) -> EventLog:
     return log
 
 
-def _targeted(pulumi: Pulumi, state: State, urns: Sequence[str]) -> None:
-    """Pulumi on these alone. Not judged again: the preview was, and the rules need to see the whole stack."""
+def _without(pulumi: Pulumi, state: State, urns: Sequence[str]) -> None:
+    """Pulumi on everything but these. Not judged again: the preview was, and the rules need to see the whole stack."""
     log = EventLog(progress.show)
     with progress.watching(log) as on_poll:
-        result = pulumi.up_only(urns, log, state.salt, on_poll)
+        result = pulumi.up_without(urns, log, state.salt, on_poll)
     if result.code or log.failures:
         raise UpdateError(log, result.errors)
 

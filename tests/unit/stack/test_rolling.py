@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -43,6 +44,10 @@ def urn(name: str) -> str:
     return _URN.format(name)
 
 
+def left_out(urns: Sequence[str]) -> str:
+    return "without " + " ".join(one.rpartition("service-")[2] for one in urns)
+
+
 PLAN = build_plan(
     StackSettings.from_config(
         {
@@ -61,15 +66,8 @@ def test_only_running_members_are_updated_one_by_one() -> None:
     found = rolling.plan(PLAN, [change("redis-1"), change("app"), change("redis-2", "create"), config, old])
     assert dict(found.members) == {"redis-1": urn("redis-1")}
     assert found.first == (_CONFIG,)
+    assert found.later == (urn("app"), urn("redis-2"), _CONFIG + "x")
     assert found.is_needed
-
-
-@pytest.mark.parametrize(("operation", "targeted"), [("update", False), ("create", True)])
-def test_a_provider_is_targeted_only_where_it_is_new(operation: str, targeted: bool) -> None:
-    """Pulumi may delete what hangs on a target, and everything hangs on its provider."""
-    urn_ = "urn:pulumi:prod::pidea::pulumi:providers:pulumi-python::default"
-    provider = Change(operation=operation, urn=urn_, kind="provider", name="default", seconds=0.0)
-    assert rolling.plan(PLAN, [change("redis-1"), provider]).first == ((urn_,) if targeted else ())
 
 
 def test_nothing_is_rolled_where_everything_is_new() -> None:
@@ -93,31 +91,37 @@ def test_what_members_need_comes_first_and_each_primary_is_last_of_its_cluster()
 def test_the_primary_is_handed_over_before_it_is_updated() -> None:
     cluster = Cluster("redis-1")
     work = rolling.Rolling(first=(_CONFIG,), members={name: urn(name) for name in ("redis-1", "redis-2", "redis-3")})
-    rolling.update(work, cluster, lambda urns: cluster.asked.append(",".join(urns)), lambda _: None)
-    assert cluster.asked == [_CONFIG, urn("redis-2"), urn("redis-3"), "hand over redis", urn("redis-1")]
+    work = dataclasses.replace(work, later=("app",))
+    rolling.update(work, cluster, lambda urns: cluster.asked.append(left_out(urns)), lambda _: None)
+    assert cluster.asked == [
+        "without redis-1 redis-2 redis-3 app",
+        "without redis-1 redis-3 app",
+        "without redis-1 app",
+        "hand over redis",
+        "without app",
+    ]
 
 
 def test_a_failover_between_two_updates_changes_the_order() -> None:
     cluster = Cluster("redis-1")
-    updated: list[str] = []
+    runs: list[str] = []
 
     def up(urns: Sequence[str]) -> None:
-        updated.extend(urns)
-        if urns == [urn("redis-2")]:
-            cluster.now = "redis-3"
+        runs.append(left_out(urns))
+        cluster.now = "redis-3"
 
     work = rolling.Rolling(first=(), members={name: urn(name) for name in ("redis-1", "redis-2", "redis-3")})
     rolling.update(work, cluster, up, lambda _: None)
-    assert updated == [urn("redis-2"), urn("redis-1"), urn("redis-3")]
+    assert runs == ["without redis-1 redis-3", "without redis-3", "without "]
 
 
 def test_nothing_is_updated_while_an_invariant_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rolling, "_POLL_SECONDS", 0.0)
     cluster = Cluster("redis-1", [["redis has no primary"]] * 3)
-    updated: list[str] = []
+    runs: list[str] = []
     work = rolling.Rolling(first=(), members={"redis-2": urn("redis-2")})
-    rolling.update(work, cluster, updated.extend, lambda _: None)
-    assert updated == [urn("redis-2")], "it waits for what heals by itself"
+    rolling.update(work, cluster, lambda urns: runs.append(left_out(urns)), lambda _: None)
+    assert runs == ["without "], "it waits for what heals by itself"
     broken = Cluster("redis-1", [["redis has no primary"]] * 100_000)
     with pytest.raises(DeployError, match="redis has no primary"):
         rolling.settle(broken, "the update of redis-2", seconds=0.0)
