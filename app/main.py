@@ -25,7 +25,17 @@ from app.web.trace import Trace
 
 DESCRIPTION = "Chat histories of PIDEA. Every error is a problem document (RFC 9457)."
 REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "X-Client-Id", "X-Request-Timeout-Ms"]
-RESPONSE_HEADERS = ["Location", "Retry-After", "X-Cache", "X-Variant", "Idempotency-Replayed", "Age", "Warning", "ETag"]
+RESPONSE_HEADERS = [
+    "Location",
+    "Retry-After",
+    "X-Cache",
+    "X-Variant",
+    "Idempotency-Replayed",
+    "Age",
+    "Warning",
+    "ETag",
+    "X-Trace-Id",
+]
 
 
 def create_app(services: Services, settings: Settings) -> FastAPI:

@@ -23,40 +23,43 @@ from infra.render import DIGEST_LENGTH
 from infra.settings import NAMESPACE
 from infra.spec import SecretForm, SecretRef
 
+# The passwords by which a user may log in.
+Accepted = tuple[str, ...]
+
 # Redis users by least privilege. The passwords stand as SHA-256, so that the file gives none away.
 # The application has the commands that it uses, on keys of its own; monitoring reads figures and no data.
 _REDIS_ACL = """\
 user default off
-user {app} on #{app_sha256} resetchannels &pidea:* ~pidea:* -@all +get +mget +set +del +ping +publish \
+user {app} on {app_passwords} resetchannels &pidea:* ~pidea:* -@all +get +mget +set +del +ping +publish \
 +subscribe +unsubscribe +multi +exec
-user {exporter} on #{exporter_sha256} -@all +ping +info +client|list +client|setname +config|get +latency|latest \
+user {exporter} on {exporter_passwords} -@all +ping +info +client|list +client|setname +config|get +latency|latest \
 +latency|histogram +slowlog|len +slowlog|get +memory|usage +dbsize +select
-user {admin} on #{admin_sha256} ~* &* +@all
-user {backup} on #{backup_sha256} resetchannels -@all +ping +info +psync +sync +replconf
+user {admin} on {admin_passwords} ~* &* +@all
+user {backup} on {backup_passwords} resetchannels -@all +ping +info +psync +sync +replconf
 """
 # In a cluster replicas log in to their primary, sentinels and the controller to every server.
 _REDIS_CLUSTER_ACL = (
     _REDIS_ACL
     + """\
-user {replication} on #{replication_sha256} resetchannels -@all +psync +replconf +ping
-user {sentinel} on #{sentinel_sha256} resetchannels &__sentinel__:hello -@all +ping +info +role +subscribe +publish \
+user {replication} on {replication_passwords} resetchannels -@all +psync +replconf +ping
+user {sentinel} on {sentinel_passwords} resetchannels &__sentinel__:hello -@all +ping +info +role +subscribe +publish \
 +multi +exec +slaveof +config|rewrite +client|setname +client|kill
-user {controller} on #{controller_sha256} resetchannels -@all +ping +info +replicaof +client|kill
+user {controller} on {controller_passwords} resetchannels -@all +ping +info +replicaof +client|kill
 """
 ).replace("+dbsize +select", "+dbsize +select +role")
 # Of the sentinels. The application asks them where the primary is; they ask one another for a vote.
 _SENTINEL_ACL = """\
 user default off
-user {app} on #{app_sha256} resetchannels -@all +ping +sentinel|masters +sentinel|master \
+user {app} on {app_passwords} resetchannels -@all +ping +sentinel|masters +sentinel|master \
 +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|slaves +sentinel|sentinels
-user {exporter} on #{exporter_sha256} resetchannels -@all +ping +info +client|setname \
+user {exporter} on {exporter_passwords} resetchannels -@all +ping +info +client|setname \
 +sentinel|masters +sentinel|master +sentinel|get-master-addr-by-name +sentinel|replicas +sentinel|slaves \
 +sentinel|sentinels +sentinel|ckquorum
-user {sentinel} on #{sentinel_sha256} resetchannels &__sentinel__:hello -@all +ping +info +client|setname +publish \
+user {sentinel} on {sentinel_passwords} resetchannels &__sentinel__:hello -@all +ping +info +client|setname +publish \
 +subscribe +sentinel|is-master-down-by-addr +sentinel|debug
-user {controller} on #{controller_sha256} resetchannels -@all +ping +sentinel|master +sentinel|replicas \
+user {controller} on {controller_passwords} resetchannels -@all +ping +sentinel|master +sentinel|replicas \
 +sentinel|reset +sentinel|remove +sentinel|monitor +sentinel|set
-user {admin} on #{admin_sha256} ~* &* +@all
+user {admin} on {admin_passwords} ~* &* +@all
 """
 # Servers and sentinels that one exporter can log in to, with and beyond those that there are.
 _MOST_MEMBERS: Final = 7
@@ -70,7 +73,7 @@ _RECIPES: Final[Mapping[SecretForm, str]] = {
     SecretForm.REDIS_CLUSTER_EXPORTER_PASSWORDS: f"json of {_MOST_MEMBERS} servers and sentinels",
     SecretForm.SENTINEL_ACL: _SENTINEL_ACL,
     SecretForm.HAPROXY_USERLIST: _HAPROXY_USERLIST,
-    SecretForm.API_CLIENTS: _API_CLIENTS,
+    SecretForm.API_CLIENTS: f"{_API_CLIENTS} of each that is accepted",
     SecretForm.EDGE_CERTIFICATE: "as it is set",
     SecretForm.RECEIVER: "as it is set, without what surrounds it",
 }
@@ -79,30 +82,45 @@ _CERTIFICATE_KEY: Final = f"{NAMESPACE}:{names.EDGE_CERTIFICATE_SETTING}"
 
 
 class _RandomPasswordProvider(pulumi.dynamic.ResourceProvider):
-    """Makes a password once; only another version makes it anew."""
+    """Makes a password and the one after it once; only another version moves on to the next."""
 
     def create(self, props: Any) -> pulumi.dynamic.CreateResult:
         import secrets  # in here: what is pickled into the state stays small
 
-        token = secrets.token_urlsafe(32)
-        return pulumi.dynamic.CreateResult(secrets.token_hex(8), {"version": props["version"], "value": token})
+        made = {"value": secrets.token_urlsafe(32), "previous": "", "next": secrets.token_urlsafe(32)}
+        return pulumi.dynamic.CreateResult(secrets.token_hex(8), {"version": props["version"], **made})
 
     def diff(self, _id: str, _olds: Any, _news: Any) -> pulumi.dynamic.DiffResult:
-        changed = _olds["version"] != _news["version"]
-        return pulumi.dynamic.DiffResult(changes=changed, replaces=["version"] if changed else [])
+        # A state of before there was a next one gets it.
+        return pulumi.dynamic.DiffResult(changes=_olds["version"] != _news["version"] or "next" not in _olds)
+
+    def update(self, _id: str, _olds: Any, _news: Any) -> pulumi.dynamic.UpdateResult:
+        import secrets
+
+        made = {"version": _news["version"], "next": secrets.token_urlsafe(32)}
+        if _olds["version"] == _news["version"]:
+            return pulumi.dynamic.UpdateResult({**made, "value": _olds["value"], "previous": ""})
+        value = _olds.get("next") or secrets.token_urlsafe(32)
+        return pulumi.dynamic.UpdateResult({**made, "value": value, "previous": _olds["value"]})
 
 
 class RandomPassword(pulumi.dynamic.Resource):
-    """43 characters of a URL-safe alphabet, 256 bits of randomness; `value` is secret."""
+    """43 characters of a URL-safe alphabet, 256 bits of randomness; all three are secret.
+
+    `value` is in use; `previous` was before the version was last counted up, empty at first; `next` will be after.
+    """
 
     value: pulumi.Output[str]
+    previous: pulumi.Output[str]
+    next: pulumi.Output[str]
 
     def __init__(self, name: str, version: int, opts: pulumi.ResourceOptions) -> None:
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["value"])
+        generations = ["value", "previous", "next"]
+        secret = pulumi.ResourceOptions(additional_secret_outputs=generations)
         super().__init__(
             _RandomPasswordProvider(),
             name,
-            {"version": version, "value": None},
+            {"version": version, **dict.fromkeys(generations)},
             pulumi.ResourceOptions.merge(opts, secret),
         )
 
@@ -127,7 +145,7 @@ class Credentials(pulumi.ComponentResource):
         self._receiver_digests = receiver_digests
         child = pulumi.ResourceOptions(parent=self)
         self._passwords = {
-            spec.name: RandomPassword(f"password-{spec.name}", _version_of(spec, version), child).value
+            spec.name: RandomPassword(f"password-{spec.name}", _version_of(spec, version), child)
             for spec in specs
             if spec.form is SecretForm.RANDOM
         }
@@ -135,7 +153,7 @@ class Credentials(pulumi.ComponentResource):
 
     def password(self, name: str) -> pulumi.Output[str]:
         """A random password by its name."""
-        return self._passwords[name]
+        return self._passwords[name].value
 
     def version(self, spec: SecretRef) -> str:
         """What tells the secret from an earlier one of its name: a part of the name in Docker."""
@@ -148,7 +166,7 @@ class Credentials(pulumi.ComponentResource):
     def content(self, spec: SecretRef) -> pulumi.Output[str]:
         """What the secret's file holds."""
         if spec.form is SecretForm.RANDOM:
-            return self._passwords[spec.name]
+            return self._passwords[spec.name].value
         if spec.form is SecretForm.EDGE_CERTIFICATE:
             if self._edge_certificate is None:
                 return pulumi.Output.secret("set before the update")
@@ -158,17 +176,17 @@ class Credentials(pulumi.ComponentResource):
                 return pulumi.Output.secret("set before the update")
             # Alertmanager would send a line break at the end of a file along.
             return pulumi.Config(NAMESPACE).require_secret(spec.name).apply(str.strip)
+        passwords = [self._passwords[source] for source in spec.sources]
+        if spec.form in _ACCEPTING:
+            accepted = [_accepted(spec.form, password) for password in passwords]
+            return pulumi.Output.all(*accepted).apply(lambda values: _ACCEPTING[spec.form](*map(tuple, values)))
         make: Mapping[SecretForm, Callable[..., str]] = {
-            SecretForm.REDIS_ACL: redis_acl,
             SecretForm.REDIS_EXPORTER_PASSWORDS: self._redis_exporter_passwords,
-            SecretForm.REDIS_CLUSTER_ACL: redis_cluster_acl,
             SecretForm.REDIS_CLUSTER_EXPORTER_PASSWORDS: self._redis_cluster_exporter_passwords,
-            SecretForm.SENTINEL_ACL: sentinel_acl,
             SecretForm.HAPROXY_USERLIST: haproxy_userlist,
-            SecretForm.API_CLIENTS: api_clients,
         }
-        passwords = pulumi.Output.all(*(self._passwords[source] for source in spec.sources))
-        return passwords.apply(lambda values: make[spec.form](*values))
+        used = pulumi.Output.all(*(password.value for password in passwords))
+        return used.apply(lambda values: make[spec.form](*values))
 
     def _redis_exporter_passwords(self, password: str) -> str:
         host = names.physical(self._instance, names.REDIS)
@@ -182,6 +200,20 @@ class Credentials(pulumi.ComponentResource):
                 for slot in range(1, _MOST_MEMBERS + 1)
             }
         )
+
+
+def _accepted(form: SecretForm, password: RandomPassword) -> pulumi.Output[list[str]]:
+    """The passwords by which its user may log in where a secret of that form says so.
+
+    Members of a cluster change over one by one: those that did know the next password of the others, and the others
+    the previous one of theirs. Who calls the backend has a token until the version is counted up a second time. A
+    server alone has nobody to wait for.
+    """
+    if form is SecretForm.REDIS_ACL:
+        return pulumi.Output.all(password.value)
+    if form is SecretForm.API_CLIENTS:
+        return pulumi.Output.all(password.value, password.previous)
+    return pulumi.Output.all(password.value, password.previous, password.next)
 
 
 def _version_of(spec: SecretRef, version: int) -> int:
@@ -248,28 +280,30 @@ def recipe_digest(form: SecretForm) -> str:
     return hashlib.sha256(_RECIPES[form].encode()).hexdigest()[:6]
 
 
-def redis_acl(app_password: str, exporter_password: str, admin_password: str, backup_password: str) -> str:
+def redis_acl(
+    app_passwords: Accepted, exporter_passwords: Accepted, admin_passwords: Accepted, backup_passwords: Accepted
+) -> str:
     """Redis' ACL file."""
     return _REDIS_ACL.format(
         app=names.REDIS_APP_USERNAME,
         exporter=names.REDIS_EXPORTER_USERNAME,
         admin=names.REDIS_ADMIN_USERNAME,
         backup=names.REDIS_BACKUP_USERNAME,
-        app_sha256=_sha256(app_password),
-        exporter_sha256=_sha256(exporter_password),
-        admin_sha256=_sha256(admin_password),
-        backup_sha256=_sha256(backup_password),
+        app_passwords=_redis_hashes(app_passwords),
+        exporter_passwords=_redis_hashes(exporter_passwords),
+        admin_passwords=_redis_hashes(admin_passwords),
+        backup_passwords=_redis_hashes(backup_passwords),
     )
 
 
 def redis_cluster_acl(
-    app_password: str,
-    exporter_password: str,
-    admin_password: str,
-    backup_password: str,
-    replication_password: str,
-    sentinel_password: str,
-    controller_password: str,
+    app_passwords: Accepted,
+    exporter_passwords: Accepted,
+    admin_passwords: Accepted,
+    backup_passwords: Accepted,
+    replication_passwords: Accepted,
+    sentinel_passwords: Accepted,
+    controller_passwords: Accepted,
 ) -> str:
     """The ACL file of the servers of a cluster."""
     return _REDIS_CLUSTER_ACL.format(
@@ -280,18 +314,22 @@ def redis_cluster_acl(
         replication=names.REDIS_REPLICATION_USERNAME,
         sentinel=names.REDIS_SENTINEL_USERNAME,
         controller=names.REDIS_CONTROLLER_USERNAME,
-        app_sha256=_sha256(app_password),
-        exporter_sha256=_sha256(exporter_password),
-        admin_sha256=_sha256(admin_password),
-        backup_sha256=_sha256(backup_password),
-        replication_sha256=_sha256(replication_password),
-        sentinel_sha256=_sha256(sentinel_password),
-        controller_sha256=_sha256(controller_password),
+        app_passwords=_redis_hashes(app_passwords),
+        exporter_passwords=_redis_hashes(exporter_passwords),
+        admin_passwords=_redis_hashes(admin_passwords),
+        backup_passwords=_redis_hashes(backup_passwords),
+        replication_passwords=_redis_hashes(replication_passwords),
+        sentinel_passwords=_redis_hashes(sentinel_passwords),
+        controller_passwords=_redis_hashes(controller_passwords),
     )
 
 
 def sentinel_acl(
-    app_password: str, exporter_password: str, admin_password: str, sentinel_password: str, controller_password: str
+    app_passwords: Accepted,
+    exporter_passwords: Accepted,
+    admin_passwords: Accepted,
+    sentinel_passwords: Accepted,
+    controller_passwords: Accepted,
 ) -> str:
     """The ACL file of the sentinels."""
     return _SENTINEL_ACL.format(
@@ -300,11 +338,11 @@ def sentinel_acl(
         admin=names.REDIS_ADMIN_USERNAME,
         sentinel=names.REDIS_SENTINEL_USERNAME,
         controller=names.REDIS_CONTROLLER_USERNAME,
-        app_sha256=_sha256(app_password),
-        exporter_sha256=_sha256(exporter_password),
-        admin_sha256=_sha256(admin_password),
-        sentinel_sha256=_sha256(sentinel_password),
-        controller_sha256=_sha256(controller_password),
+        app_passwords=_redis_hashes(app_passwords),
+        exporter_passwords=_redis_hashes(exporter_passwords),
+        admin_passwords=_redis_hashes(admin_passwords),
+        sentinel_passwords=_redis_hashes(sentinel_passwords),
+        controller_passwords=_redis_hashes(controller_passwords),
     )
 
 
@@ -317,9 +355,22 @@ def haproxy_userlist(operator_password: str) -> str:
     return _HAPROXY_USERLIST.format(operator=names.OPERATOR_USERNAME, password=operator_password)
 
 
-def api_clients(token: str) -> str:
+def api_clients(tokens: Accepted) -> str:
     """The backend's list of clients: it can tell a token by its digest, but gives none away."""
-    return _API_CLIENTS.format(client=names.API_CLIENT, sha256=_sha256(token))
+    return "".join(_API_CLIENTS.format(client=names.API_CLIENT, sha256=_sha256(token)) for token in tokens if token)
+
+
+# What is made of all passwords that are accepted, not only of those in use.
+_ACCEPTING: Final[Mapping[SecretForm, Callable[..., str]]] = {
+    SecretForm.REDIS_ACL: redis_acl,
+    SecretForm.REDIS_CLUSTER_ACL: redis_cluster_acl,
+    SecretForm.SENTINEL_ACL: sentinel_acl,
+    SecretForm.API_CLIENTS: api_clients,
+}
+
+
+def _redis_hashes(passwords: Accepted) -> str:
+    return " ".join(f"#{_sha256(password)}" for password in passwords if password)
 
 
 def _sha256(text: str) -> str:

@@ -43,6 +43,7 @@ class Observe:
         status = CLIENT_CLOSED_REQUEST
         cache: str | None = None
         began = time.perf_counter()
+        traced = trace.get_current_span().get_span_context()
 
         async def observed_send(message: Message) -> None:
             nonlocal status, cache
@@ -51,8 +52,12 @@ class Observe:
                 for name, value in message["headers"]:
                     if name == b"x-cache":
                         cache = value.decode("latin-1")
+                headers = MutableHeaders(scope=message)
+                if traced.is_valid:
+                    # What to look for in logs and traces; the edge's log names it too.
+                    headers["x-trace-id"] = trace.format_trace_id(traced.trace_id)
                 if self._drain.started:
-                    MutableHeaders(scope=message)["connection"] = "close"
+                    headers["connection"] = "close"
             await send(message)
 
         self._emit(RequestStarted())

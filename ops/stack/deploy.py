@@ -26,6 +26,7 @@ from ops.stack import (
     preflight,
     problems,
     progress,
+    rotation,
     settings,
     slo,
     swarm,
@@ -82,6 +83,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             state = open_state(pulumi, break_lock=break_lock)
             if state.pending and not refresh:
                 raise heal.interrupted(stack, state)
+            rotation.check(plan, state)
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
         certificates.ensure(pulumi, state, plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from ops.stack.rolling import Clusters
 from ops.stack.state import State
 
 _FORCE = "Repair that first; with --force the deployment goes on all the same."
+# A replica that joins again after a restart, or a role that moves, is in its place within seconds.
+_LOOK_SECONDS = 20.0
+_POLL_SECONDS = 1.0
 
 
 class UpdateError(DeployError):
@@ -30,11 +34,15 @@ class UpdateError(DeployError):
 
 
 def guard(clusters: Clusters, *, force: bool) -> None:
-    """Raises DeployError where a cluster is degraded: a deployment on top of that can take it down."""
+    """Raises DeployError where a cluster is degraded and stays so: a deployment on top of that can take it down."""
     found = clusters.problems()
-    if not found:
-        return
-    if not force:
+    if found and not force:
+        console.say(f"  {found[0]}: looking again for {_LOOK_SECONDS:.0f} s")
+        deadline = time.monotonic() + _LOOK_SECONDS
+        while found and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            found = clusters.problems()
+    if found and not force:
         raise DeployError("\n".join(["Nothing was touched, because what runs is degraded:", *found, _FORCE]))
     for line in found:
         console.say(f"  going on, by --force, although {line}")

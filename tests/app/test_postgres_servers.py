@@ -33,7 +33,9 @@ def take_writes(server: Postgres, yes: bool) -> None:
     # Before that reaches the postmaster, a new session still begins as before.
     setting = "off" if yes else "on"
     eventually(lambda: server.sql("SHOW default_transaction_read_only").strip() == setting, "the changed setting")
-    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pidea-backend'")
+    # A session that has not heard of its end yet would still answer what only reads.
+    ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'pidea-backend'"
+    server.sql(ended)
 
 
 @pytest.fixture

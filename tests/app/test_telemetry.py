@@ -66,8 +66,10 @@ def receiver() -> Iterator[Receiver]:
 def test_trace_reaches_the_collector(bench: Workbench, receiver: Receiver) -> None:
     backend = bench.ready(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, TRACE_SAMPLING_RATIO="0")
     path = backend.new_chat()
-    assert backend.client.get(path, headers=SAMPLED).status_code == 200
-    backend.client.get(path)  # the ratio of 0 keeps this one out
+    answer = backend.client.get(path, headers=SAMPLED)
+    assert (answer.status_code, answer.headers["x-trace-id"]) == (200, TRACE_ID)
+    # The ratio of 0 keeps this one out; its logs have an id all the same.
+    assert len(backend.client.get(path).headers["x-trace-id"]) == 32
     backend.terminate()
     assert backend.wait() == 0
 

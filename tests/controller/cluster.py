@@ -101,10 +101,10 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        (folder / "servers.acl").write_text(redis_cluster_acl(*(PASSWORDS[user] for user in USERS)))
+        (folder / "servers.acl").write_text(redis_cluster_acl(*((PASSWORDS[user],) for user in USERS)))
         not_of_sentinels = {names.REDIS_REPLICATION_USERNAME, names.REDIS_BACKUP_USERNAME}
         sentinel_users = [user for user in USERS if user not in not_of_sentinels]
-        (folder / "sentinels.acl").write_text(sentinel_acl(*(PASSWORDS[user] for user in sentinel_users)))
+        (folder / "sentinels.acl").write_text(sentinel_acl(*((PASSWORDS[user],) for user in sentinel_users)))
         self.processes: list[Process] = []
         self.servers: list[Process] = []
         self.sentinels: list[Process] = []

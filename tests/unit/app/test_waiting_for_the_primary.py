@@ -50,6 +50,7 @@ PERHAPS_DONE = [
     asyncpg.exceptions.ConnectionDoesNotExistError("broken"),
     asyncpg.exceptions.AdminShutdownError("ended"),
     asyncpg.InterfaceError("connection is closed"),
+    asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
 ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from infra import names
-from infra.credentials import _RandomPasswordProvider, haproxy_userlist, recipe_digest, redis_acl
+from infra.credentials import (
+    _RandomPasswordProvider,
+    api_clients,
+    haproxy_userlist,
+    recipe_digest,
+    redis_acl,
+    redis_cluster_acl,
+    sentinel_acl,
+)
 from infra.spec import SecretForm
 from tests.unit.infra.waiting import eventually
 
@@ -37,7 +47,7 @@ def server() -> Iterator[str]:
     # Not tmp_path: a socket's path may have 107 characters at most.
     with tempfile.TemporaryDirectory(prefix="pidea-redis-") as name:
         folder = Path(name)
-        (folder / "users.acl").write_text(redis_acl(*PASSWORDS.values()))
+        (folder / "users.acl").write_text(redis_acl(*((password,) for password in PASSWORDS.values())))
         options = ["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--aclfile", "users.acl"]
         process = subprocess.Popen([binary, *options], cwd=folder, stdout=subprocess.DEVNULL)
         try:
@@ -164,7 +174,7 @@ def test_the_administrator_can_do_everything(server: str) -> None:
 
 
 def test_the_users_file_gives_no_password_away() -> None:
-    text = redis_acl(*PASSWORDS.values())
+    text = redis_acl(*((password,) for password in PASSWORDS.values()))
     assert not [password for password in PASSWORDS.values() if password in text]
 
 
@@ -182,5 +192,44 @@ def test_a_password_is_long_random_and_stays_until_its_version_changes() -> None
     assert len(first["value"]) == 43
     assert first["value"] != second["value"]
     assert provider.diff("id", first, {"version": 1}).changes is False
-    changed = provider.diff("id", first, {"version": 2})
-    assert (changed.changes, changed.replaces) == (True, ["version"])
+    assert provider.diff("id", first, {"version": 2}).changes is True
+
+
+def test_the_next_password_is_known_before_it_is_used() -> None:
+    provider = _RandomPasswordProvider()
+    first = provider.create({"version": 1}).outs or {}
+    second = provider.update("id", first, {"version": 2}).outs or {}
+    third = provider.update("id", second, {"version": 3}).outs or {}
+    assert (second["previous"], second["value"]) == (first["value"], first["next"])
+    assert (third["previous"], third["value"]) == (second["value"], second["next"])
+    # The first one is out after two turns.
+    assert len({first["value"], *(third[name] for name in ("previous", "value", "next"))}) == 4
+    assert provider.diff("id", second, {"version": 2}).changes is False
+
+
+def test_a_state_of_before_keeps_its_password_and_gets_the_next_one() -> None:
+    provider = _RandomPasswordProvider()
+    old = {"version": 1, "value": "in use"}
+    assert provider.diff("id", old, {"version": 1}).changes is True
+    kept = provider.update("id", old, {"version": 1}).outs or {}
+    assert (kept["value"], kept["previous"], len(kept["next"])) == ("in use", "", 43)
+    assert provider.diff("id", kept, {"version": 1}).changes is False
+
+
+@pytest.mark.parametrize("make", [redis_cluster_acl, sentinel_acl])
+def test_members_of_a_cluster_take_each_others_passwords_while_they_change_over(make: Callable[..., str]) -> None:
+    """Whoever has one of two versions is let in by whoever has either."""
+    users = len(inspect.signature(make).parameters)
+    for accepted in (("b", "a", "c"), ("c", "b", "d")):
+        lines = make(*[accepted] * users).splitlines()
+        logins = [line for line in lines if line.startswith("user ") and " on " in line]
+        assert len(logins) == users
+        for line in logins:
+            assert all(f"#{hashlib.sha256(password.encode()).hexdigest()}" in line.split() for password in "bc")
+
+
+def test_a_token_lasts_for_one_more_version() -> None:
+    digests = [line.split()[1] for line in api_clients(("new", "old")).splitlines()]
+    assert digests == [hashlib.sha256(token.encode()).hexdigest() for token in ("new", "old")]
+    # There is none before the first.
+    assert len(api_clients(("new", "")).splitlines()) == 1

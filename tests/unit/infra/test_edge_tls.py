@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import requests
@@ -47,15 +48,17 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    haproxy, folder = program("haproxy", "haproxy"), tmp_path_factory.mktemp("edge")
-    plan = build_plan(StackSettings.from_config(read_config("prod")))
-    write_edge(plan, folder)
+@contextlib.contextmanager
+def running(folder: Path, application: str = "") -> Iterator[Edge]:
+    """An edge whose files are in `folder`; `application` is where the application is, if anywhere."""
+    haproxy = program("haproxy", "haproxy")
+    write_edge(build_plan(StackSettings.from_config(read_config("prod"))), folder)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     config = (folder / "haproxy.cfg").read_text()
     for inside, outside in ports.items():
         config = re.sub(rf"(?m)^  bind :{inside}\b", f"  bind 127.0.0.1:{outside}", config)
+    if application:
+        config = re.sub(r"(?m)^  server-template app .*$", f"  server app {application}", config)
     (folder / "haproxy.cfg").write_text(config)
     (folder / "authority.pem").write_text(certificate())
     with (folder / "log").open("wb") as log:
@@ -68,6 +71,12 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with running(tmp_path_factory.mktemp("edge")) as made:
+        yield made
 
 
 def answers(port: int) -> bool:
