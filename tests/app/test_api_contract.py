@@ -355,4 +355,6 @@ def test_the_short_way_answers_as_the_route_does(backend: Backend) -> None:
 
 def told(answer: httpx.Response) -> dict[str, str]:
     """All headers but those that change with time and the tier."""
-    return {name: value for name, value in answer.headers.items() if name not in ("date", "age", "x-cache", "x-trace-id")}
+    return {
+        name: value for name, value in answer.headers.items() if name not in ("date", "age", "x-cache", "x-trace-id")
+    }
