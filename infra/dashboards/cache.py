@@ -48,7 +48,7 @@ def page_of(_: StackSettings) -> Dashboard:
             ),
             lines(
                 "Reads by what answered them",
-                "Much `origin` is a cold cache, or one that Redis does not answer.",
+                "Much 'origin' is a cold cache, or one that Redis does not answer.",
                 Unit.PER_SECOND,
                 Query("sum by (source) (rate(pidea_cache_reads_total[$__rate_interval]))", "{{source}}"),
                 stacked=True,

@@ -91,7 +91,7 @@ def page_of(_: StackSettings) -> Dashboard:
             ),
             lines(
                 "Alerts over time",
-                "What fired when. `none` is what one wants to see.",
+                "What fired when. 'none' is what one wants to see.",
                 Unit.COUNT,
                 Query(or_none(f"sum by (alertname, service) ({_ALERTS})", "alertname"), "{{alertname}} {{service}}"),
             ),

@@ -78,7 +78,7 @@ def _server() -> Iterator[PanelBuilder]:
     )
     yield lines(
         "Connections",
-        "By what they do. Many that are `idle in transaction` hold what others wait for.",
+        "By what they do. Many that are 'idle in transaction' hold what others wait for.",
         Unit.COUNT,
         Query("sum by (state) (pg_stat_activity_count)", "{{state}}"),
         stacked=True,

@@ -41,7 +41,7 @@ def page_of(_: StackSettings) -> Dashboard:
             ),
             lines(
                 "Calls by outcome",
-                "Of each dependency. What is not `ok` went wrong, or was refused by the breaker or the bulkhead.",
+                "Of each dependency. What is not 'ok' went wrong, or was refused by the breaker or the bulkhead.",
                 Unit.PER_SECOND,
                 Query(
                     "sum by (dependency, outcome) (rate(pidea_dependency_duration_seconds_count[$__rate_interval]))",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops.dashboards.answers import Answer, Mark, Named
-from ops.dashboards.jaeger import Trace
+from ops.dashboards.jaeger import Span, Trace
 from ops.dashboards.values import Scale, scale
 from ops.dashboards.window import Window
 
@@ -23,6 +23,7 @@ _MARKS = {"blue": "#5794f2", "red": _ERROR}
 _COLOURS = ("#56b4e9", "#e69f00", "#33c497", "#f0e442", "#d982b5", "#ff7f4d", "#7f9cf5", "#b0b0b0")
 _HEIGHT = 280
 _ROW_HEIGHT = 24
+_NAME_LENGTH = 48
 # Of the names below a graph: this many are in one line, and each two more take another.
 _IN_ONE_LINE = 4
 _LEGEND_HEIGHT = 9
@@ -102,13 +103,19 @@ def waterfall(trace: Trace) -> Figure:
         "yaxis": {
             **_axis(),
             "tickvals": rows,
-            "ticktext": [f"{'  ' * span.depth}{span.operation}"[:56] for span in spans],
+            "ticktext": [_name(span) for span in spans],
             "range": [len(rows) - 0.5, -0.5],
             "tickfont": {"size": 12, "family": "monospace"},
-            "ticklabelposition": "outside left",
         },
     }
     return {"data": [bars], "layout": layout}
+
+
+def _name(span: Span) -> str:
+    """What a row is called, further to the right the deeper it is within others; Plotly sets labels flush right."""
+    text = "\N{NO-BREAK SPACE}" * 2 * min(span.depth, 8) + span.operation
+    cut = text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…"
+    return cut.ljust(_NAME_LENGTH, "\N{NO-BREAK SPACE}")
 
 
 def _line(one: Named, measure: Scale, number: int, *, stacked: bool) -> dict[str, Any]:

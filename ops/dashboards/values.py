@@ -8,6 +8,7 @@ import math
 _TIMES = ((1e-6, "µs"), (1e-3, "ms"), (1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 _BINARY = ((1, "B"), (1024, "KiB"), (1024**2, "MiB"), (1024**3, "GiB"), (1024**4, "TiB"))
 _PLAIN = ((1e-3, "m"), (1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"))
+_PERCENT = " %"
 # From this many of a larger unit on it is used: 90 s say more than 1.5 min.
 _ENOUGH = {"min": 2.0, "h": 2.0, "d": 2.0}
 
@@ -24,6 +25,9 @@ class Scale:
         if math.isnan(value):
             return "no value"
         scaled = value / self.factor
+        if self.suffix == _PERCENT and 99 < scaled < 100:
+            # Nearly all is not all: of a promise of 99.95 % these digits are the point.
+            return f"{math.floor(scaled * 1000) / 1000:g}{_PERCENT}"
         digits = f"{scaled:,.0f}" if abs(scaled) >= 100 else f"{scaled:.3g}"
         return f"{digits.replace(',', ' ')}{self.suffix}"
 
@@ -33,7 +37,7 @@ def scale(unit: str, largest: float) -> Scale:
     largest = abs(largest) if math.isfinite(largest) else 1.0
     match unit:
         case "percentunit":
-            return Scale(0.01, " %")
+            return Scale(0.01, _PERCENT)
         case "s":
             return _fitting(_TIMES, largest, "", " ")
         case "bytes":
