@@ -77,6 +77,8 @@ def send(jobs: Jobs, what: str) -> None:
 def finish(jobs: Jobs, what: str) -> dict[str, Any]:
     """After the stack has what was restored: takes the scratch folder away, and sees that there is a new base."""
     shutil.rmtree(jobs.settings.scratch / (FOLDER if what == "postgres" else f"{FOLDER}-{what}"), ignore_errors=True)
+    if what == "postgres":
+        state.record(jobs.settings.data, "import", until="")
     if what != "postgres" or wal.epoch(jobs.settings) is not None:
         return {}  # the service has been faster
     return jobs.backup("postgres")
@@ -96,6 +98,7 @@ def contents(jobs: Jobs) -> dict[str, Any]:
 
 
 def _chosen(jobs: Jobs, at: str | None, snapshot: str | None) -> tuple[Reach, datetime.datetime]:
+    at = at or (None if snapshot else state.read(jobs.settings.data).get("import", {}).get("until"))
     moment = catalog.moment(at) if at else None
     found = catalog.reaches(jobs.restic.snapshots())
     if snapshot is None:

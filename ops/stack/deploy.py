@@ -19,6 +19,7 @@ from ops.stack import (
     history,
     instances,
     lock,
+    logins,
     metrics,
     pages,
     preflight,
@@ -82,6 +83,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             preflight.check(plan, state.docker_names, where=where, machine=machine)
         certificates.ensure(pulumi, state, plan)
         pages.ensure(pulumi, state, plan)
+        logins.ensure(pulumi, state, plan)
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)

@@ -134,7 +134,7 @@ def settings_of(stack: str, data: Path) -> Settings:
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_plan_says_what_the_service_needs(stack: str, tmp_path: Path) -> None:
     settings = settings_of(stack, tmp_path)
-    assert settings.repository == "/data/repository"
+    assert settings.repository.url == "/data/repository"
     assert "target_session_attrs=primary" in postgres.connection(settings, "primary")
 
 
