@@ -38,6 +38,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
         command.add_argument("what", choices=("postgres", "redis"))
         command.add_argument("--at")
         command.add_argument("--snapshot")
+        command.add_argument("--other-stack", action="store_true")
     for name in ("send", "finish"):
         commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
     commands.add_parser("keep-state")
@@ -67,10 +68,10 @@ def main(arguments: list[str], settings: Settings) -> Any:
         case "push":
             return jobs.push(until=chosen.until)
         case "plan":
-            return restore.plan(jobs, chosen.at, chosen.snapshot)
+            return restore.plan(jobs, _wanted(chosen))
         case "prepare":
             make = restore.prepare_postgres if chosen.what == "postgres" else restore.prepare_redis
-            return make(jobs, chosen.at, chosen.snapshot)
+            return make(jobs, _wanted(chosen))
         case "send":
             restore.send(jobs, chosen.what)
         case "finish":
@@ -86,6 +87,10 @@ def main(arguments: list[str], settings: Settings) -> Any:
         case "keep-state":
             return jobs.keep_state()
     return None
+
+
+def _wanted(chosen: argparse.Namespace) -> restore.Wanted:
+    return restore.Wanted(at=chosen.at, snapshot=chosen.snapshot, of_other_stack=chosen.other_stack)
 
 
 def _listed(jobs: Jobs) -> dict[str, Any]:

@@ -86,7 +86,8 @@ class Jobs:
         def make() -> dict[str, Any]:
             other, found = self._other(), self.restic.snapshots()
             gone = {snapshot.id for snapshot in catalog.superfluous(found, self.settings.retention)}
-            kept = [s.id for s in found if s.id not in gone and (s.kind != catalog.BASE or "stop" in s.about)]
+            whole = {snapshot.id for snapshot in catalog.whole_bases(found)}
+            kept = [s.id for s in found if s.id not in gone and (s.kind != catalog.BASE or s.id in whole)]
             other.copy_from(self.restic, kept)
             return {"snapshots": len(kept)}
 
@@ -145,14 +146,15 @@ class Jobs:
 
     def _postgres(self) -> dict[str, Any]:
         settings, restic = self.settings, self.restic
-        unfinished = [s.id for s in restic.snapshots(catalog.BASE) if "stop" not in s.about]
-        restic.forget(unfinished)
+        found = restic.snapshots()
+        whole = {snapshot.id for snapshot in catalog.whole_bases(found)}
+        restic.forget([s.id for s in found if s.kind == catalog.BASE and s.id not in whole])
         # The receiver must be at work before the base begins, else WAL of its beginning is missing.
         wal.wait_for(settings, postgres.flushed(settings)[0])
         name = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         command, passwords = postgres.base_command(settings)
         about = {"kind": catalog.BASE, "epoch": name}
-        snapshot, through = restic.store_stream(command, passwords, "base.tar", about)
+        _, through = restic.store_stream(command, passwords, "base.tar", about)
         base = postgres.base_of(through.head)
         first = wal.segment_name(base.timeline, base.start_lsn)
         if not any(segment.name[8:24] == first[8:24] for segment in wal.segments(settings.wal)):
@@ -167,8 +169,7 @@ class Jobs:
             # The WAL so far ends the epoch before: whoever restores to a time before this base finds all of it there.
             self._push(None)
             (settings.wal / recovery.MARKS).write_text(json.dumps(mark) + "\n")
-            wal.begin_epoch(settings, name, first)
-            restic.tag(snapshot, {"stop": stop, "bytes": str(through.size_bytes), "lsn": lsn})
+            wal.begin_epoch(settings, name, first, {"base_stop": stop, "base_bytes": str(through.size_bytes)})
             pushed = self._push(None)
         return {
             "bytes": through.size_bytes,

@@ -33,8 +33,6 @@ class Snapshot:
     id: str
     time: datetime.datetime
     about: Mapping[str, str]
-    # The one that this is a copy of, with other tags or from another repository.
-    original: str = ""
 
     @property
     def kind(self) -> str:
@@ -94,10 +92,8 @@ class Restic:
     def snapshots(self, kind: str | None = None) -> list[Snapshot]:
         """All of them, or those of a kind, the oldest first."""
         tags = ["--tag", f"kind={kind}"] if kind else []
-        found = [_snapshot(item) for item in json.loads(self.run("snapshots", "--json", "--no-lock", *tags)) or []]
-        # A repository that lets nothing be deleted keeps what a snapshot was before it got its tags.
-        replaced = {snapshot.original for snapshot in found}
-        return sorted((one for one in found if one.id not in replaced), key=lambda snapshot: snapshot.time)
+        found = json.loads(self.run("snapshots", "--json", "--no-lock", *tags) or "[]") or []
+        return sorted((_snapshot(item) for item in found), key=lambda snapshot: snapshot.time)
 
     def store_stream(
         self,
@@ -133,11 +129,6 @@ class Restic:
         """Stores a folder; gives the snapshot's id and the bytes that the repository grew by."""
         summary = _summary(self.run("backup", "--json", str(folder), *self._tags(about)))
         return summary["snapshot_id"], int(summary.get("data_added", 0))
-
-    def tag(self, snapshot_id: str, about: Mapping[str, str]) -> None:
-        """Adds to what a snapshot says about itself. It has another id afterwards."""
-        added = [option for key, value in about.items() for option in ("--add", f"{key}={value}")]
-        self.run("tag", *added, snapshot_id)
 
     def restore(self, snapshot_id: str, target: Path) -> None:
         """Unpacks a snapshot into a folder, its path in it. Every byte is checked against its digest."""
@@ -201,6 +192,11 @@ class Restic:
         whole = json.loads(self.run("stats", "--json", "--no-lock", "--mode", "restore-size"))
         return int(raw["total_size"]), int(whole["total_size"])
 
+    def size_bytes(self, snapshot_id: str) -> int:
+        """Bytes that a snapshot takes restored."""
+        found = json.loads(self.run("stats", "--json", "--no-lock", "--mode", "restore-size", snapshot_id))
+        return int(found["total_size"])
+
     def _twice(self, attempt: Callable[[], _Made]) -> _Made:
         try:
             return attempt()
@@ -243,4 +239,4 @@ def _snapshot(item: Mapping[str, Any]) -> Snapshot:
     zone = rest.lstrip("0123456789") or "Z"
     moment = datetime.datetime.fromisoformat(whole + "." + rest[: len(rest) - len(zone)][:6].ljust(6, "0") + zone)
     about = {key: value for key, _, value in pairs}
-    return Snapshot(id=item["id"], time=moment, about=about, original=item.get("original") or "")
+    return Snapshot(id=item["id"], time=moment, about=about)

@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from ops.stack.backups import Service
 
+# Of what a snapshot says about itself.
+_FOR_THE_SERVICE = {"kind", "epoch", "instance", "base_stop", "base_bytes"}
 _STACK = Annotated[str, typer.Argument(help="staging or prod.")]
 _INSTANCE = Annotated[str | None, typer.Option("--instance", help="A copy of that name beside it.")]
 _LAB = Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")]
@@ -62,9 +64,7 @@ def list_all(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False, as_js
         return
     table = Table("snapshot", "of", "taken", "about", box=None, header_style="bold")
     for snapshot in found["snapshots"]:
-        about = ", ".join(
-            f"{key} {value}" for key, value in snapshot["about"].items() if key not in {"kind", "epoch", "instance"}
-        )
+        about = ", ".join(f"{key} {value}" for key, value in snapshot["about"].items() if key not in _FOR_THE_SERVICE)
         table.add_row(snapshot["id"], snapshot["kind"], snapshot["time"][:19], about)
     console.out.print(table)
     for one in found["ranges"]:
@@ -180,6 +180,10 @@ def restore(
     at: Annotated[str | None, typer.Option(help="A moment: 2026-11-25T16:00:00, in UTC, or with +01:00.")] = None,
     snapshot: Annotated[str | None, typer.Option(help="A snapshot's id, from `backup list`.")] = None,
     only: Annotated[str, typer.Option(help="postgres or redis.")] = "postgres",
+    other_stack: Annotated[bool, typer.Option("--other-stack", help="Even what another stack has stored.")] = False,
+    newer_schema: Annotated[
+        bool, typer.Option("--newer-schema", help="Even a schema that the running release does not know.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: _JSON = False,
 ) -> None:
@@ -197,7 +201,9 @@ def restore(
     if not yes and not sys.stdin.isatty():
         raise UsageError("Nobody can be asked here; add --yes to mean it.")
     with lock.exclusive(service.stack):
-        prepared = restoring.prepare(service, only, at, snapshot, _say)
+        prepared = restoring.prepare(
+            service, only, at, snapshot, _say, other_stack=other_stack, newer_schema=newer_schema
+        )
         console.say(
             f"{only} of {service.stack.name} goes back to {prepared['at']}; what was written since is taken away"
         )

@@ -65,9 +65,9 @@ class Service:
         pipe = subprocess.PIPE
         return subprocess.Popen(self._command(arguments, {}), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
-    def run(self, *command: str, stdin: str | None = None) -> str:
+    def run(self, *command: str, check: bool = True) -> str:
         """What any command in the container prints."""
-        return docker("exec", *(["--interactive"] if stdin else []), self.container, *command, stdin=stdin, seconds=300)
+        return docker("exec", self.container, *command, check=check, seconds=300)
 
     def _command(self, arguments: tuple[str, ...], env: Mapping[str, str]) -> list[str]:
         given = [f"--env={key}={value}" for key, value in env.items()]
@@ -188,6 +188,18 @@ class Stand:
         """Until it is healthy."""
         status = ["inspect", "--format={{.State.Health.Status}}", self.container(service)]
         wait_until(lambda: docker(*status).strip() == "healthy", f"{service} is healthy", timeout_seconds=120)
+
+    def address(self, service: str) -> str:
+        """Where this machine reaches a service just now; empty while it does not run."""
+        return docker(
+            *(
+                "inspect",
+                "--format",
+                f'{{{{(index .NetworkSettings.Networks "{self.network(names.DATA)}").IPAddress}}}}',
+            ),
+            self.container(service),
+            check=False,
+        ).strip()
 
     def container(self, service: str) -> str:
         return names.physical(self.prefix, service)
