@@ -24,7 +24,10 @@ _REQUESTS = """
 import base64, json, os, ssl, urllib.error, urllib.request
 url, user = os.environ["REPOSITORY"].removeprefix("rest:"), os.environ["REPOSITORY_USERNAME"]
 login = open(os.environ["REPOSITORY_LOGIN_FILE"]).read().strip()
-header = {"Authorization": "Basic " + base64.b64encode(f"{user}:{login}".encode()).decode()}
+header = {
+    "Accept": "application/vnd.x.restic.rest.v2",
+    "Authorization": "Basic " + base64.b64encode(f"{user}:{login}".encode()).decode(),
+}
 trusted = ssl.create_default_context(cafile=os.environ["REPOSITORY_TRUST_FILE"])
 
 def ask(method, path, data=None):
@@ -34,7 +37,7 @@ def ask(method, path, data=None):
 
 targets = ["config", ""]
 for kind in ("snapshots", "data", "index", "keys"):
-    targets += [f"{kind}/{name}" for name in json.loads(ask("GET", kind + "/"))[:1]]
+    targets += [f"{kind}/{file['name']}" for file in json.loads(ask("GET", kind + "/"))[:1]]
 for path in targets:
     for method, data in (("DELETE", None), ("POST", b"nothing")):
         try:
