@@ -114,7 +114,7 @@ def sftp(name: str, network: str, folder: Path) -> Server:
         "host": name,
         "port": 2222,
         "username": USER,
-        "path": f"/home/{USER}/backups/stack",
+        "path": f"/srv/{USER}/backups/stack",
         "hostKey": _public(host),
     }
     return _started("sftp", name, network, folder / name, command, settings, _private(user))
