@@ -66,12 +66,15 @@ def prepare(
         planned = service.ask("plan", what, *options)
         say(f"from base {planned['base']} to {planned['at']}, {planned['lost_seconds']:.0f} s ago")
     prepared = service.ask("prepare", what, *options, say=say)
-    _refuse_newer(prepared, newer_schema)
-    _refuse_without_room(service, what, int(prepared["bytes"]))
+    refuse_newer(prepared, is_meant=newer_schema)
+    data = _volume(service, *_DATA[what], names.BACKUP)
+    free = int(data.shell("df --output=avail --block-size=1 /data | tail -1"))
+    refuse_without_room(what, needed_bytes=int(prepared["bytes"]), free_bytes=free)
     return prepared
 
 
-def _refuse_newer(prepared: Mapping[str, Any], is_meant: bool) -> None:
+def refuse_newer(prepared: Mapping[str, Any], *, is_meant: bool) -> None:
+    """Raises UsageError where the running release does not know the schema that would come back."""
     there, here = prepared.get("schema"), prepared.get("schema_now")
     if there is not None and here is not None and there > here and not is_meant:
         raise UsageError(
@@ -80,14 +83,12 @@ def _refuse_newer(prepared: Mapping[str, Any], is_meant: bool) -> None:
         )
 
 
-def _refuse_without_room(service: Service, what: str, needed_bytes: int) -> None:
-    # Beside the files in use, which stay until all is well.
-    name, uid = _DATA[what]
-    free = int(_volume(service, name, uid, names.BACKUP).shell("df --output=avail --block-size=1 /data | tail -1"))
-    if free < needed_bytes + _SPARE_BYTES:
+def refuse_without_room(what: str, *, needed_bytes: int, free_bytes: int) -> None:
+    """Raises HostError where what comes back does not fit beside the files in use, which stay until all is well."""
+    if free_bytes < needed_bytes + _SPARE_BYTES:
         raise HostError(
             f"The restored files take {needed_bytes >> 20} MiB in the volume of {what}, beside those in use, and "
-            f"{free >> 20} are free; make room."
+            f"{free_bytes >> 20} are free; make room."
         )
 
 

@@ -118,3 +118,14 @@ def test_a_lost_network_ends_in_an_error_and_the_next_run_goes_on(stand: Stand, 
         service.do("now", "postgres", "redis")
         assert service.ask("verify").code == 0
         assert rows(service.do("prepare", "postgres")) == count
+
+
+def test_what_another_stack_has_stored_is_refused_unless_it_is_meant(stand: Stand) -> None:
+    with stand.service() as service:
+        service.do("now", "postgres", "redis")
+        for what in ("postgres", "redis"):
+            refused = service.ask("prepare", what, env={"INSTANCE": "pidea-other"})
+            assert refused.code == 2, refused.text
+            assert f"is of {stand.prefix}, not of pidea-other" in refused.json["error"]
+            meant = service.ask("prepare", what, "--other-stack", env={"INSTANCE": "pidea-other"})
+            assert meant.code == 0, meant.text
