@@ -164,6 +164,7 @@ class Stand:
             configs={config.name: config for config in plan.configs},
             secrets=contents,
             folder=self.folder,
+            env={"ALERTMANAGER_URLS": ""} if service == names.BACKUP else {},  # nobody to ask for silences
         )
         docker(*arguments)
 
