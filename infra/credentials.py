@@ -76,7 +76,10 @@ _RECIPES: Final[Mapping[SecretForm, str]] = {
     SecretForm.API_CLIENTS: f"{_API_CLIENTS} of each that is accepted",
     SecretForm.EDGE_CERTIFICATE: "as it is set",
     SecretForm.RECEIVER: "as it is set, without what surrounds it",
+    SecretForm.SERVER_LOGIN: "as it is set, with a line break at its end",
 }
+# What others let us in with: out of secret settings of the same name.
+_LOGINS: Final = frozenset({SecretForm.RECEIVER, SecretForm.SERVER_LOGIN})
 _WARN_BEFORE: Final = datetime.timedelta(days=21)
 _CERTIFICATE_KEY: Final = f"{NAMESPACE}:{names.EDGE_CERTIFICATE_SETTING}"
 
@@ -140,13 +143,13 @@ class Credentials(pulumi.ComponentResource):
         instance: str,
         version: int,
         edge_certificate: EdgeCertificate | None = None,
-        receiver_digests: Mapping[str, str] = MappingProxyType({}),
+        login_digests: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__("pidea:platform:Credentials", name)
         self._instance = instance
         self._secrets_version = version
         self._edge_certificate = edge_certificate
-        self._receiver_digests = receiver_digests
+        self._login_digests = login_digests
         child = pulumi.ResourceOptions(parent=self)
         self._passwords = {
             spec.name: RandomPassword(f"password-{spec.name}", _version_of(spec, version), child)
@@ -163,8 +166,8 @@ class Credentials(pulumi.ComponentResource):
         """What tells the secret from an earlier one of its name: a part of the name in Docker."""
         if spec.form is SecretForm.EDGE_CERTIFICATE:
             return self._edge_certificate.digest if self._edge_certificate else "unset"
-        if spec.form is SecretForm.RECEIVER:
-            return self._receiver_digests.get(spec.name, "unset")
+        if spec.form in _LOGINS:
+            return self._login_digests.get(spec.name, "unset")
         return f"v{self._secrets_version}-{recipe_digest(spec.form)}"
 
     def content(self, spec: SecretRef) -> pulumi.Output[str]:
@@ -175,11 +178,12 @@ class Credentials(pulumi.ComponentResource):
             if self._edge_certificate is None:
                 return pulumi.Output.secret("set before the update")
             return pulumi.Config(NAMESPACE).require_secret(names.EDGE_CERTIFICATE_SETTING)
-        if spec.form is SecretForm.RECEIVER:
-            if spec.name not in self._receiver_digests:
+        if spec.form in _LOGINS:
+            if spec.name not in self._login_digests:
                 return pulumi.Output.secret("set before the update")
-            # Alertmanager would send a line break at the end of a file along.
-            return pulumi.Config(NAMESPACE).require_secret(spec.name).apply(str.strip)
+            # Alertmanager would send a line break at the end of a file along; SSH reads no key without one.
+            end = "\n" if spec.form is SecretForm.SERVER_LOGIN else ""
+            return pulumi.Config(NAMESPACE).require_secret(spec.name).apply(lambda text: text.strip() + end)
         passwords = [self._passwords[source] for source in spec.sources]
         if spec.form in _ACCEPTING:
             accepted = [_accepted(spec.form, password) for password in passwords]
@@ -254,9 +258,9 @@ def edge_certificate() -> EdgeCertificate | None:
     return found
 
 
-def receiver_digests(settings: Sequence[str], instance: str) -> Mapping[str, str]:
-    """What tells each receiver's secret from an earlier one, by the secret setting that holds it; of what is read only
-    this leaves. One that is not set is missing in a preview.
+def login_digests(settings: Sequence[str], instance: str) -> Mapping[str, str]:
+    """What tells the secret of each receiver or server from an earlier one, by the secret setting that holds it; of
+    what is read only this leaves. One that is not set is missing in a preview.
 
     A slow hash: a mail server's password may be short, and the digest stands in a name that everybody can read.
     Raises SettingsError, one line for each problem.
@@ -266,7 +270,8 @@ def receiver_digests(settings: Sequence[str], instance: str) -> Mapping[str, str
         key = f"{NAMESPACE}:{setting}"
         text = (pulumi.Config(NAMESPACE).get(setting) or "").strip()
         if not text:
-            problems.append(f"{key}: must be set to the receiver's secret: `pulumi config set --secret {key} < FILE`")
+            whose = "receiver" if setting.startswith(names.RECEIVER_PREFIX) else "server"
+            problems.append(f"{key}: must be set to the {whose}'s secret: `pulumi config set --secret {key} < FILE`")
         elif not is_config_secret(key):
             raise SettingsError([f"{key}: stands in plain text; set it with --secret"])
         else:

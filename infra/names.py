@@ -32,7 +32,8 @@ BASE_IMAGE: Final = "base"
 HAPROXY_IMAGE: Final = "haproxy"
 PATRONI: Final = "patroni"
 
-# Networks. Only PUBLIC and EGRESS have a way out of the machine: the edge's, and Alertmanager's to who is told.
+# Networks. Only PUBLIC and EGRESS have a way out of the machine: the edge's, and the one to who is told of alerts and
+# to servers that keep backups.
 PUBLIC: Final = "public"
 WEB: Final = "web"
 DATA: Final = "data"
@@ -84,6 +85,10 @@ EDGE_CERTIFICATE_SETTING: Final = "edgeCertificate"
 
 # What is secret of a receiver of alerts: `receiver-` and its name, both as a secret and as a secret setting
 RECEIVER_PREFIX: Final = "receiver-"
+
+# What a server with backups lets the stack in with, both as a secret and as a secret setting
+BACKUP_REPOSITORY_LOGIN: Final = "backup-repository-login"
+BACKUP_OFFSITE_LOGIN: Final = "backup-offsite-login"
 
 OPERATOR_USERNAME: Final = "operator"
 API_CLIENT: Final = "pidea"

@@ -12,7 +12,7 @@ from infra.components.images import Images
 from infra.components.networks import Networks
 from infra.components.secrets import Secrets
 from infra.components.subsystem import Subsystem
-from infra.credentials import Credentials, edge_certificate, receiver_digests
+from infra.credentials import Credentials, edge_certificate, login_digests
 from infra.plan import build_plan
 from infra.settings import StackSettings
 
@@ -22,7 +22,7 @@ def deploy() -> None:
     settings = StackSettings.from_config(_config())
     plan = build_plan(settings)
     certificate = edge_certificate() if settings.edge.tls else None
-    told_with = receiver_digests(settings.alertmanager.secrets, settings.instance)
+    logins = login_digests((*settings.alertmanager.secrets, *settings.backup.secrets), settings.instance)
 
     images = Images(
         "images", plan.images, base_image=settings.base_image, registry=plan.registry, builder=settings.builder
@@ -34,7 +34,7 @@ def deploy() -> None:
         instance=plan.instance,
         version=plan.secrets_version,
         edge_certificate=certificate,
-        receiver_digests=told_with,
+        login_digests=logins,
     )
     secrets = Secrets("secrets", plan.secrets, instance=plan.instance, credentials=credentials)
     subsystems = [

@@ -11,15 +11,15 @@ import pydantic
 import yaml
 
 from infra import names
+from infra.backups import BackupSettings
 from infra.errors import SettingsError
 from infra.objectives import ObjectiveSettings
 from infra.routing import AlertmanagerSettings
-from infra.schedule import Schedule
 from infra.section import Section as _Section
 
 NAMESPACE = "pidea"
 # Encrypted in the file; `credentials` reads them, and nobody else.
-SECRET_SETTINGS = frozenset({names.EDGE_CERTIFICATE_SETTING})
+SECRET_SETTINGS = frozenset({names.EDGE_CERTIFICATE_SETTING, names.BACKUP_REPOSITORY_LOGIN, names.BACKUP_OFFSITE_LOGIN})
 
 Port = Annotated[int, pydantic.Field(ge=1024, le=65535)]
 Ratio = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
@@ -47,14 +47,6 @@ OVERRIDABLE_IMAGES = frozenset(
         names.GRAFANA,
     }
 )
-
-
-def _cron(text: str) -> str:
-    Schedule.parse(text)
-    return text
-
-
-Cron = Annotated[str, pydantic.AfterValidator(_cron)]
 
 
 class NetworkSettings(_Section):
@@ -181,24 +173,6 @@ class ControllerSettings(_Section):
     interval_seconds: Annotated[int, pydantic.Field(ge=1, le=60)] = 3
 
 
-class BackupSettings(_Section):
-    """Backups. The schedules are cron's, in UTC; each begins up to `jitter_seconds` later.
-
-    WAL is in the repository at most `wal_seconds` after it was written. Any second of the last `keep_daily` days can be
-    restored; of the weeks and months before one backup each is kept. `upload_kib_per_second` 0 means no limit.
-    """
-
-    schedule: Cron = "17 2 * * *"
-    check_schedule: Cron = "47 3 * * *"
-    drill_schedule: Cron = "17 5 * * 0"
-    jitter_seconds: Annotated[int, pydantic.Field(ge=0, le=3600)] = 300
-    wal_seconds: Annotated[int, pydantic.Field(ge=10, le=600)] = 30
-    keep_daily: Annotated[int, pydantic.Field(ge=1, le=366)] = 7
-    keep_weekly: Annotated[int, pydantic.Field(ge=0, le=520)] = 4
-    keep_monthly: Annotated[int, pydantic.Field(ge=0, le=120)] = 3
-    upload_kib_per_second: Annotated[int, pydantic.Field(ge=0, le=10_000_000)] = 0
-
-
 class TracingSettings(_Section):
     """Traces: the share of requests that start one, and how long Jaeger keeps them."""
 
@@ -280,7 +254,7 @@ class StackSettings(_Section):
         """Settings from a stack's configuration, `pidea:key` → value; keys of other namespaces are not ours,
         and secret ones are for `credentials`.
 
-        Of secret ones it is only looked at whether they are there: a receiver's must have a receiver.
+        Of secret ones it is only looked at whether they are there: a receiver's must have one, a server's too.
         Values may be what YAML gives or what the Pulumi engine gives (text, JSON for objects).
         Raises SettingsError with one line for each problem.
         """
@@ -299,6 +273,9 @@ class StackSettings(_Section):
         ]
         if needless:
             raise SettingsError([f"{key}: no receiver of that name has a secret; take it out" for key in needless])
+        for name in (names.BACKUP_REPOSITORY_LOGIN, names.BACKUP_OFFSITE_LOGIN):
+            if f"{NAMESPACE}:{name}" in config and name not in settings.backup.secrets:
+                raise SettingsError([f"{NAMESPACE}:{name}: there is no server to log in to; take it out"])
         return settings
 
 

@@ -52,6 +52,7 @@ class SecretForm(enum.Enum):
     # Not made: what the secret setting says.
     EDGE_CERTIFICATE = "edge-certificate"
     RECEIVER = "receiver"
+    SERVER_LOGIN = "server-login"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,17 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from infra import names
+from infra.backups import Repository, S3Repository
 from infra.plan.shared import http_check, on_slot, replace_in_place, user
 from infra.plan.targets import members
+from infra.render import config_from_text
 from infra.settings import StackSettings
 from infra.spec import (
     MIB,
+    ConfigMount,
     PlacementSpec,
     ResourceSpec,
+    SecretForm,
     SecretMount,
     SecretRef,
     ServiceSpec,
@@ -26,7 +30,8 @@ from infra.spec import (
 )
 
 _COVERED = (names.POSTGRES_DATA, names.REDIS_DATA, names.ALERTMANAGER_DATA)
-_REPOSITORY = "/data/repository"
+_FOLDER = "/data/repository"
+_REPOSITORY_TRUST, _OFFSITE_TRUST = "backup-repository-trust", "backup-offsite-trust"
 
 
 def plan(settings: StackSettings) -> SubsystemSpec:
@@ -36,9 +41,19 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         volumes=(
             VolumeSpec(name=names.BACKUP_DATA, no_backup="these are the backups; a copy elsewhere is the operator's"),
         ),
-        secrets=(SecretRef(name=names.BACKUP_REPOSITORY_PASSWORD),),
+        secrets=(
+            SecretRef(name=names.BACKUP_REPOSITORY_PASSWORD),
+            *(SecretRef(name=name, form=SecretForm.SERVER_LOGIN) for name in settings.backup.secrets),
+        ),
+        configs=tuple(config_from_text(name, server.trust) for name, server in _trusted(settings)),
         services=(_service(settings),),
     )
+
+
+def _trusted(settings: StackSettings) -> list[tuple[str, Repository]]:
+    """The servers that are known by something of their own, by the config that says by what."""
+    servers = ((_REPOSITORY_TRUST, settings.backup.repository), (_OFFSITE_TRUST, settings.backup.offsite))
+    return [(name, server) for name, server in servers if server is not None and server.trust]
 
 
 def _service(settings: StackSettings) -> ServiceSpec:
@@ -49,7 +64,7 @@ def _service(settings: StackSettings) -> ServiceSpec:
         user=user(names.BACKUP_UID),
         # The last node: where a cluster is new, its primaries are on the first.
         placement=on_slot(settings.nodes) if settings.nodes > 1 else PlacementSpec(),
-        networks=(names.DATA, names.TELEMETRY),
+        networks=(names.DATA, names.TELEMETRY, *((names.EGRESS,) if settings.backup.secrets else ())),
         env=MappingProxyType(_environment(settings)),
         secrets=tuple(
             SecretMount(secret=name, target=name, uid=names.BACKUP_UID)
@@ -57,8 +72,10 @@ def _service(settings: StackSettings) -> ServiceSpec:
                 names.BACKUP_REPOSITORY_PASSWORD,
                 names.POSTGRES_BACKUP_PASSWORD,
                 names.REDIS_BACKUP_PASSWORD,
+                *settings.backup.secrets,
             )
         ),
+        configs=tuple(ConfigMount(config=name, target=_trust_path(name)) for name, _ in _trusted(settings)),
         volumes=(VolumeMount(volume=names.BACKUP_DATA, target="/data"),),
         tmpfs=(
             # A password in the form that PostgreSQL's programs read: in memory alone.
@@ -85,7 +102,10 @@ def _environment(settings: StackSettings) -> dict[str, str]:
     return {
         "BACKUP_VOLUMES": ",".join(_COVERED),
         "INSTANCE": settings.instance,
-        "REPOSITORY": _REPOSITORY,
+        **_location(
+            "REPOSITORY", backup.repository, names.BACKUP_REPOSITORY_LOGIN, _REPOSITORY_TRUST, otherwise=_FOLDER
+        ),
+        **_location("OFFSITE", backup.offsite, names.BACKUP_OFFSITE_LOGIN, _OFFSITE_TRUST),
         "REPOSITORY_PASSWORD_FILE": names.secret_path(names.BACKUP_REPOSITORY_PASSWORD),
         "POSTGRES_HOSTS": ",".join(hosts(names.POSTGRES, settings.postgres.standbys + 1)),
         "POSTGRES_PORT": str(names.POSTGRES_PORT),
@@ -101,6 +121,7 @@ def _environment(settings: StackSettings) -> dict[str, str]:
             for host in hosts(names.ALERTMANAGER, settings.alertmanager.replicas)
         ),
         "SCHEDULE": backup.schedule,
+        "OFFSITE_SCHEDULE": backup.offsite_schedule,
         "CHECK_SCHEDULE": backup.check_schedule,
         "DRILL_SCHEDULE": backup.drill_schedule,
         "JITTER_SECONDS": str(backup.jitter_seconds),
@@ -111,3 +132,22 @@ def _environment(settings: StackSettings) -> dict[str, str]:
         "UPLOAD_KIB_PER_SECOND": str(backup.upload_kib_per_second),
         "PORT": str(names.BACKUP_PORT),
     }
+
+
+def _location(
+    variable: str, server: Repository | None, login: str, trust: str, *, otherwise: str = ""
+) -> dict[str, str]:
+    if server is None:
+        return {variable: otherwise} if otherwise else {}
+    return {
+        variable: server.location,
+        f"{variable}_USERNAME": server.username,
+        f"{variable}_LOGIN_FILE": names.secret_path(login),
+        f"{variable}_REGION": server.region if isinstance(server, S3Repository) else "",
+        f"{variable}_TRUST_FILE": _trust_path(trust) if server.trust else "",
+        f"{variable}_APPEND_ONLY": str(server.append_only).lower(),
+    }
+
+
+def _trust_path(config: str) -> str:
+    return f"/etc/pidea/{config}"

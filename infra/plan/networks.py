@@ -14,7 +14,7 @@ def plan(settings: StackSettings) -> tuple[NetworkSpec, ...]:
     """The networks, each with a /24 of `network.cidr`. Only public and egress have a way out."""
     absent = {
         *((names.CONSENSUS,) if settings.postgres.standbys == 0 else ()),
-        *((names.EGRESS,) if not settings.alertmanager.receivers else ()),
+        *((names.EGRESS,) if not settings.alertmanager.receivers and not settings.backup.secrets else ()),
     }
     subnets = settings.network.cidr.subnets(new_prefix=24)
     return tuple(

@@ -28,6 +28,8 @@ def main(arguments: list[str], settings: Settings) -> Any:
     commands.add_parser("list")
     commands.add_parser("drill")
     commands.add_parser("tidy")
+    commands.add_parser("copy")
+    commands.add_parser("adopt")
     commands.add_parser("verify").add_argument("--share", default="100%")
     push = commands.add_parser("push")
     push.add_argument("--until")
@@ -36,11 +38,13 @@ def main(arguments: list[str], settings: Settings) -> Any:
         command.add_argument("what", choices=("postgres", "redis"))
         command.add_argument("--at")
         command.add_argument("--snapshot")
+        command.add_argument("--other-stack", action="store_true")
     for name in ("send", "finish"):
         commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
     commands.add_parser("keep-state")
-    for name in ("contents", "begin-anew", "export", "import"):
+    for name in ("contents", "begin-anew", "export"):
         commands.add_parser(name)
+    commands.add_parser("import").add_argument("--offsite", action="store_true")
     chosen = parser.parse_args(arguments)
     jobs = Jobs(settings, wait_seconds=_WAIT_SECONDS)
     match chosen.command:
@@ -54,15 +58,20 @@ def main(arguments: list[str], settings: Settings) -> Any:
             return drill(jobs)
         case "tidy":
             return jobs.tidy()
+        case "copy":
+            return jobs.copy()
+        case "adopt":
+            return moving.adopt(jobs)
         case "verify":
-            return jobs.check(chosen.share)
+            read = jobs.check(chosen.share)
+            return {**read, "offsite": jobs.check_offsite(chosen.share)} if jobs.offsite else read
         case "push":
             return jobs.push(until=chosen.until)
         case "plan":
-            return restore.plan(jobs, chosen.at, chosen.snapshot)
+            return restore.plan(jobs, _wanted(chosen))
         case "prepare":
             make = restore.prepare_postgres if chosen.what == "postgres" else restore.prepare_redis
-            return make(jobs, chosen.at, chosen.snapshot)
+            return make(jobs, _wanted(chosen))
         case "send":
             restore.send(jobs, chosen.what)
         case "finish":
@@ -74,17 +83,21 @@ def main(arguments: list[str], settings: Settings) -> Any:
         case "export":
             moving.send(jobs)
         case "import":
-            return moving.receive(jobs)
+            return moving.receive_offsite(jobs) if chosen.offsite else moving.receive(jobs)
         case "keep-state":
             return jobs.keep_state()
     return None
+
+
+def _wanted(chosen: argparse.Namespace) -> restore.Wanted:
+    return restore.Wanted(at=chosen.at, snapshot=chosen.snapshot, of_other_stack=chosen.other_stack)
 
 
 def _listed(jobs: Jobs) -> dict[str, Any]:
     snapshots = jobs.restic.snapshots()
     ranges = catalog.merged(catalog.reaches(snapshots))
     return {
-        "repository": jobs.restic.repository,
+        "repository": jobs.restic.location.url,
         "ranges": [{"first": catalog.tagged(r.first), "last": catalog.tagged(r.last)} for r in ranges],
         "snapshots": [
             {"id": s.short_id, "kind": s.kind, "time": catalog.tagged(s.time), "about": dict(s.about)}
@@ -96,7 +109,7 @@ def _listed(jobs: Jobs) -> dict[str, Any]:
 def _serve(settings: Settings) -> None:
     service = Service(settings)
     signal.signal(signal.SIGTERM, lambda *_: service.end())
-    log.line("INFO", "started", repository=settings.repository)
+    log.line("INFO", "started", repository=settings.repository.url)
     service.run()
     log.line("INFO", "ended")
 

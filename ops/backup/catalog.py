@@ -1,6 +1,7 @@
 """What the snapshots of PostgreSQL make possible: bases, the WAL that belongs to each, and the times in reach. Pure.
 
-An epoch is a base and all WAL from its start until the end of the next base. Its newest WAL snapshot has all of it.
+An epoch is a base and all WAL from its start until the end of the next base. Its newest WAL snapshot has all of it, and
+says when the base ended: nothing is stored under an epoch's name before its base is whole.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ class Reach:
         """What names the base and its WAL."""
         return self.base.about["epoch"]
 
+    @property
+    def base_bytes(self) -> int:
+        """The base's size before it was deduplicated."""
+        return int(self.wal.about["base_bytes"])
+
 
 def moment(text: str) -> datetime.datetime:
     """A time as the tags and the command line write it; UTC where it names no zone. Raises RequestError."""
@@ -49,18 +55,24 @@ def tagged(time: datetime.datetime) -> str:
 
 def reaches(snapshots: Sequence[Snapshot]) -> list[Reach]:
     """One for each base that is complete and has WAL, the oldest first."""
-    newest = {s.about["epoch"]: s for s in sorted(snapshots, key=lambda s: s.time) if s.kind == WAL}
+    newest = _newest_wal(snapshots)
     found = []
-    for base in snapshots:
-        if base.kind != BASE or "stop" not in base.about:
-            continue
-        wal = newest.get(base.about["epoch"])
-        if wal is None:
-            continue
-        first, last = moment(base.about["stop"]), moment(wal.about["until"])
+    for base in whole_bases(snapshots):
+        wal = newest[base.about["epoch"]]
+        first, last = moment(wal.about["base_stop"]), moment(wal.about["until"])
         if first <= last:
             found.append(Reach(base=base, wal=wal, first=first, last=last))
     return sorted(found, key=lambda reach: reach.first)
+
+
+def whole_bases(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """Those that were not given up half-way."""
+    epochs = _newest_wal(snapshots)
+    return [snapshot for snapshot in snapshots if snapshot.kind == BASE and snapshot.about["epoch"] in epochs]
+
+
+def _newest_wal(snapshots: Sequence[Snapshot]) -> dict[str, Snapshot]:
+    return {s.about["epoch"]: s for s in sorted(snapshots, key=lambda s: s.time) if s.kind == WAL}
 
 
 def choose(found: Sequence[Reach], at: datetime.datetime | None) -> tuple[Reach, datetime.datetime]:
@@ -102,7 +114,7 @@ def superfluous(snapshots: Sequence[Snapshot], retention: Retention) -> list[Sna
     """What may be forgotten. Never the newest of a kind, never the WAL of a base that stays."""
     gone: list[Snapshot] = []
     for kind in (BASE, REDIS, ALERTMANAGER, STATE):
-        ours = [s for s in snapshots if s.kind == kind and (kind != BASE or "stop" in s.about)]
+        ours = whole_bases(snapshots) if kind == BASE else [s for s in snapshots if s.kind == kind]
         kept = {s.id for s in _kept(ours, retention)}
         if kind == BASE and ours:
             # Any second of the last days can be chosen, so every base of these days stays.

@@ -36,12 +36,21 @@ class BusyError(BackupError):
     exit_code = 4
 
 
+# In the words of Go's network library and of SSH.
+_NETWORK = ("connection refused", "connection reset", "no such host", "i/o timeout", "unreachable", "could not resolve")
+
+
 class ToolError(BackupError):
     """Raised when a program that we started failed. `said` is the end of what it wrote."""
 
     def __init__(self, what: str, said: str) -> None:
         self.said = said.strip()
         super().__init__(f"{what} failed: {self.said.splitlines()[-1] if self.said else 'it said nothing'}")
+
+    @property
+    def is_about_the_network(self) -> bool:
+        """Whether the program could not reach its server, so that what it said of the data means nothing."""
+        return any(sign in self.said.lower() for sign in _NETWORK)
 
 
 class PasswordError(ToolError):

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ops.backup import catalog, log, postgres, recovery, redis, state, wal
 from ops.backup.errors import BackupError, BusyError, DamageError, PasswordError, RequestError, ToolError
+from ops.backup.location import Location
 from ops.backup.restic import Restic
 from ops.backup.settings import Settings
 
@@ -40,6 +41,7 @@ class Jobs:
     def __init__(self, settings: Settings, *, wait_seconds: float = 0.0) -> None:
         self.settings = settings
         self.restic = repository(settings, settings.repository)
+        self.offsite = repository(settings, settings.offsite) if settings.offsite else None
         self._wait_seconds = wait_seconds
 
     def backup(self, what: str) -> dict[str, Any]:
@@ -51,20 +53,14 @@ class Jobs:
             return self._timed(what, make[what])
 
     def check(self, share: str) -> dict[str, Any]:
-        """Reads `share` of the repository. Raises ToolError with what is damaged."""
-
-        def read() -> dict[str, Any]:
-            try:
-                self.restic.check(share)
-            except PasswordError:
-                raise
-            except ToolError as error:
-                named = [line.strip() for line in error.said.splitlines() if _NAMES_DAMAGE.search(line)]
-                raise DamageError("The repository is damaged: " + ("; ".join(named[:20]) or error.said)) from None
-            return {"share": share}
-
+        """Reads `share` of the repository. Raises DamageError with what is damaged."""
         with self.job("check"), self.turn():
-            return self._timed("check", read, attempts=1)
+            return self._timed("check", lambda: _check(self.restic, share), attempts=1)
+
+    def check_offsite(self, share: str) -> dict[str, Any]:
+        """The same of the repository off site, where there is one."""
+        with self.job("check-offsite"), self.turn():
+            return self._timed("check-offsite", lambda: _check(self._other(), share), attempts=1)
 
     def tidy(self) -> dict[str, Any]:
         """Forgets what the retention does not keep, and frees its room."""
@@ -72,14 +68,31 @@ class Jobs:
         def make() -> dict[str, Any]:
             with state.alone(self.settings.data, state.WAL, wait_seconds=_WAL_WAIT_SECONDS):
                 self.restic.unlock()
-                gone = catalog.superfluous(self.restic.snapshots(), self.settings.retention)
-                self.restic.forget([snapshot.id for snapshot in gone])
-                self.restic.prune()
+                gone = self._forget(self.restic)
             stored, restored = self.restic.sizes()
-            return {"forgotten": len(gone), "repository_bytes": stored, "restore_bytes": restored}
+            return {"forgotten": gone, "repository_bytes": stored, "restore_bytes": restored}
 
         with self.job("tidy"), self.turn():
             return self._timed("tidy", make)
+
+    def tidy_offsite(self) -> dict[str, Any]:
+        """The same in the repository off site. One that lets nothing be deleted is tidied by who can, where it is."""
+        with self.job("tidy-offsite"), self.turn():
+            return self._timed("tidy-offsite", lambda: {"forgotten": self._forget(self._other())})
+
+    def copy(self) -> dict[str, Any]:
+        """Copies to the repository off site what is to be kept and is not there yet."""
+
+        def make() -> dict[str, Any]:
+            other, found = self._other(), self.restic.snapshots()
+            gone = {snapshot.id for snapshot in catalog.superfluous(found, self.settings.retention)}
+            whole = {snapshot.id for snapshot in catalog.whole_bases(found)}
+            kept = [s.id for s in found if s.id not in gone and (s.kind != catalog.BASE or s.id in whole)]
+            other.copy_from(self.restic, kept)
+            return {"snapshots": len(kept)}
+
+        with self.job("offsite"), self.turn():
+            return self._timed("offsite", make)
 
     def push(self, *, until: str | None = None) -> dict[str, Any]:
         """Stores the WAL that has arrived."""
@@ -120,16 +133,28 @@ class Jobs:
         log.line("INFO", f"{name} done", **found)
         return found
 
+    def _other(self) -> Restic:
+        if self.offsite is None:
+            raise RequestError("There is no repository off site; name one in the settings: pidea:backup, offsite.")
+        return self.offsite
+
+    def _forget(self, restic: Restic) -> int:
+        gone = [] if restic.location.append_only else catalog.superfluous(restic.snapshots(), self.settings.retention)
+        restic.forget([snapshot.id for snapshot in gone])
+        restic.prune()
+        return len(gone)
+
     def _postgres(self) -> dict[str, Any]:
         settings, restic = self.settings, self.restic
-        unfinished = [s.id for s in restic.snapshots(catalog.BASE) if "stop" not in s.about]
-        restic.forget(unfinished)
+        found = restic.snapshots()
+        whole = {snapshot.id for snapshot in catalog.whole_bases(found)}
+        restic.forget([s.id for s in found if s.kind == catalog.BASE and s.id not in whole])
         # The receiver must be at work before the base begins, else WAL of its beginning is missing.
         wal.wait_for(settings, postgres.flushed(settings)[0])
         name = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         command, passwords = postgres.base_command(settings)
         about = {"kind": catalog.BASE, "epoch": name}
-        snapshot, through = restic.store_stream(command, passwords, "base.tar", about)
+        _, through = restic.store_stream(command, passwords, "base.tar", about)
         base = postgres.base_of(through.head)
         first = wal.segment_name(base.timeline, base.start_lsn)
         if not any(segment.name[8:24] == first[8:24] for segment in wal.segments(settings.wal)):
@@ -144,8 +169,7 @@ class Jobs:
             # The WAL so far ends the epoch before: whoever restores to a time before this base finds all of it there.
             self._push(None)
             (settings.wal / recovery.MARKS).write_text(json.dumps(mark) + "\n")
-            wal.begin_epoch(settings, name, first)
-            restic.tag(snapshot, {"stop": stop, "bytes": str(through.size_bytes), "lsn": lsn})
+            wal.begin_epoch(settings, name, first, {"base_stop": stop, "base_bytes": str(through.size_bytes)})
             pushed = self._push(None)
         return {
             "bytes": through.size_bytes,
@@ -190,14 +214,29 @@ class Jobs:
         raise ToolError("Asking the Alertmanagers", said)
 
 
-def repository(settings: Settings, url: str, password_file: Path | None = None) -> Restic:
+def repository(settings: Settings, location: Location, password_file: Path | None = None) -> Restic:
     """A repository of this stack, or one that another password opens."""
     return Restic(
-        url,
+        location,
         password_file or settings.repository_password_file,
         settings.data / "cache",
+        instance=settings.instance,
         upload_kib_per_second=settings.upload_kib_per_second,
     )
+
+
+def _check(restic: Restic, share: str) -> dict[str, Any]:
+    try:
+        restic.check(share)
+    except PasswordError:
+        raise
+    except ToolError as error:
+        if error.is_about_the_network:
+            raise
+        named = [line.strip() for line in error.said.splitlines() if _NAMES_DAMAGE.search(line)]
+        what = f"The repository {restic.location.url} is damaged: "
+        raise DamageError(what + ("; ".join(named[:20]) or error.said)) from None
+    return {"share": share}
 
 
 def _patiently(make: Callable[[], _Made], attempts: int) -> _Made:

@@ -40,6 +40,13 @@ _DIGEST = (
     "coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint), 0)::text) FROM {table} t"
 )
 
+# The newest migration of the application, where it has been there.
+_SCHEMA = """
+SELECT to_regclass('public.schema_migrations') IS NOT NULL AS migrated \\gset
+\\if :migrated
+SELECT max(version) FROM public.schema_migrations;
+\\endif
+"""
 # The server moves a slot on as its receiver says that it has WAL on its disk.
 _RECEIVED = f"SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND active;"  # noqa: S608 - a constant
 
@@ -159,6 +166,20 @@ def content(settings: Settings) -> dict[str, Any]:
         **json.loads(about),
         "tables": {name: json.loads(digest) for name, digest in zip(names, digests, strict=True)},
     }
+
+
+def schema(settings: Settings) -> int | None:
+    """The number of the newest migration that the application has made; None where it has made none."""
+    return _number(query(settings, _SCHEMA))
+
+
+def schema_of(run: Sequence[str]) -> int | None:
+    """The same of a server that `run` (psql with its options) reaches."""
+    return _number(process.run(run, {}, stdin=_SCHEMA).splitlines())
+
+
+def _number(rows: Sequence[str]) -> int | None:
+    return int(rows[0]) if rows and rows[0] else None
 
 
 def compare(recorded: Mapping[str, Any], restored: Mapping[str, Any]) -> list[str]:

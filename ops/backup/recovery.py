@@ -62,8 +62,7 @@ class Recovered:
 
 def needed_bytes(restic: Restic, reach: Reach) -> int:
     """Disk that a restore takes at most for a while."""
-    found = json.loads(restic.run("stats", "--json", "--no-lock", "--mode", "restore-size", reach.wal.id))
-    return int(reach.base.about.get("bytes", 0)) * 5 // 4 + int(found["total_size"]) * 2 + _SPARE_BYTES
+    return reach.base_bytes * 5 // 4 + restic.size_bytes(reach.wal.id) * 2 + _SPARE_BYTES
 
 
 @contextlib.contextmanager
@@ -105,7 +104,7 @@ def marks(settings: Settings, restic: Restic, reach: Reach) -> list[dict[str, An
 
 def _unpack(restic: Restic, reach: Reach, folder: Path, files: Path) -> None:
     files.mkdir(mode=0o700)
-    log.line("INFO", "unpacking the base", base=reach.base.short_id, bytes=reach.base.about.get("bytes"))
+    log.line("INFO", "unpacking the base", base=reach.base.short_id, bytes=reach.base_bytes)
     command, environment = restic.dump_command(reach.base.id, "base.tar")
     process.pipe(command, environment, ["tar", "--extract", "--no-same-owner", f"--directory={files}"], {})
     try:

@@ -11,12 +11,17 @@ from typing import Any, TypeVar
 
 from ops.backup import process
 from ops.backup.errors import PasswordError, RequestError, ToolError
+from ops.backup.location import Location, options_of_both
 from ops.backup.process import Piped
 
+# The tag with the name of the stack that a snapshot is of.
+INSTANCE = "instance"
 _SECONDS = 7200.0
 _LOCKED = "already locked"
 _WRONG_PASSWORD = ("wrong password or no key found", "no key found")
-_NO_REPOSITORY = ("Is there a repository at the following location", "unable to open config file")
+_NO_CONFIG = "unable to open config file"
+# In the words of a file system or SFTP, of S3, and of a REST server.
+_NOT_THERE = ("no such file", "does not exist", "(404)")
 
 _Made = TypeVar("_Made")
 
@@ -43,10 +48,15 @@ class Snapshot:
 class Restic:
     """A repository. Every method raises ToolError with restic's words, PasswordError where it does not open."""
 
-    def __init__(self, repository: str, password_file: Path, cache: Path, *, upload_kib_per_second: int = 0) -> None:
-        self.repository = repository
+    def __init__(
+        self, location: Location, password_file: Path, cache: Path, *, instance: str, upload_kib_per_second: int = 0
+    ) -> None:
+        self.location = location
+        self._instance = instance
+        self._password_file = password_file
         self._environment = {
-            "RESTIC_REPOSITORY": repository,
+            **location.environment(),
+            "RESTIC_REPOSITORY": location.with_login(),
             "RESTIC_PASSWORD_FILE": str(password_file),
             "RESTIC_CACHE_DIR": str(cache),
             "RESTIC_PROGRESS_FPS": "1",
@@ -55,25 +65,29 @@ class Restic:
             "GOMAXPROCS": "2",
         }
         self._limit = ["--limit-upload", str(upload_kib_per_second)] if upload_kib_per_second else []
+        self._options = [*self._limit, *location.options()]
 
     def run(self, *arguments: str, stdin: str = "") -> str:
         """The output of any of its commands."""
-        command = ["restic", *self._limit, *arguments]
+        command = ["restic", *self._options, *arguments]
         return self._twice(lambda: process.run(command, self._environment, timeout_seconds=_SECONDS, stdin=stdin))
 
     def ensure(self) -> None:
         """Makes the repository where there is none."""
-        if Path(self.repository).is_absolute() and not (Path(self.repository) / "config").exists():
+        if self.is_missing():
             self.run("init", "--repository-version", "2")
-            return
+
+    def is_missing(self) -> bool:
+        """Whether there is none. A server that cannot be reached says nothing about it: that is a ToolError."""
         try:
             self.run("cat", "config", "--no-lock")
         except PasswordError:
             raise
         except ToolError as error:
-            if not any(sign in error.said for sign in _NO_REPOSITORY):
+            if _NO_CONFIG not in error.said or not any(sign in error.said for sign in _NOT_THERE):
                 raise
-            self.run("init", "--repository-version", "2")
+            return True
+        return False
 
     def snapshots(self, kind: str | None = None) -> list[Snapshot]:
         """All of them, or those of a kind, the oldest first."""
@@ -91,7 +105,16 @@ class Restic:
         bytes_per_second: int = 0,
     ) -> tuple[str, Piped]:
         """Stores what a program writes as the file `name`; gives the snapshot's id, and what went through."""
-        command = ["restic", *self._limit, "backup", "--json", "--stdin", "--stdin-filename", name, *_tags(about)]
+        command = [
+            "restic",
+            *self._options,
+            "backup",
+            "--json",
+            "--stdin",
+            "--stdin-filename",
+            name,
+            *self._tags(about),
+        ]
         through = self._twice(
             lambda: process.pipe(source, environment, command, self._environment, bytes_per_second=bytes_per_second)
         )
@@ -99,18 +122,13 @@ class Restic:
 
     def store_text(self, text: str, name: str, about: Mapping[str, str]) -> str:
         """Stores a text as the file `name`; gives the snapshot's id."""
-        wrote = self.run("backup", "--json", "--stdin", "--stdin-filename", name, *_tags(about), stdin=text)
+        wrote = self.run("backup", "--json", "--stdin", "--stdin-filename", name, *self._tags(about), stdin=text)
         return str(_summary(wrote)["snapshot_id"])
 
     def store_folder(self, folder: Path, about: Mapping[str, str]) -> tuple[str, int]:
         """Stores a folder; gives the snapshot's id and the bytes that the repository grew by."""
-        summary = _summary(self.run("backup", "--json", str(folder), *_tags(about)))
+        summary = _summary(self.run("backup", "--json", str(folder), *self._tags(about)))
         return summary["snapshot_id"], int(summary.get("data_added", 0))
-
-    def tag(self, snapshot_id: str, about: Mapping[str, str]) -> None:
-        """Adds to what a snapshot says about itself. It has another id afterwards."""
-        added = [option for key, value in about.items() for option in ("--add", f"{key}={value}")]
-        self.run("tag", *added, snapshot_id)
 
     def restore(self, snapshot_id: str, target: Path) -> None:
         """Unpacks a snapshot into a folder, its path in it. Every byte is checked against its digest."""
@@ -118,24 +136,51 @@ class Restic:
 
     def dump_command(self, snapshot_id: str, name: str) -> tuple[list[str], Mapping[str, str]]:
         """The command that writes a stored file to its stdout, and its environment."""
-        return ["restic", "dump", "--no-lock", snapshot_id, f"/{name}"], self._environment
+        return ["restic", *self._options, "dump", "--no-lock", snapshot_id, f"/{name}"], self._environment
 
     def dump(self, snapshot_id: str, name: str) -> str:
         """A stored text."""
         return self.run("dump", "--no-lock", snapshot_id, f"/{name}")
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Takes snapshots away; their data stays until the next prune."""
-        if ids:
+        """Takes snapshots away; their data stays until the next prune. Where nothing can be deleted they stay too."""
+        if ids and not self.location.append_only:
             self.run("forget", *ids)
 
     def prune(self) -> None:
-        """Frees what no snapshot needs. Nobody else may write meanwhile."""
-        self.run("prune", "--max-unused", "5%")
+        """Frees what no snapshot needs, where that can be deleted. Nobody else may write meanwhile."""
+        if not self.location.append_only:
+            self.run("prune", "--max-unused", "5%")
 
     def unlock(self) -> None:
-        """Removes every lock. For the one who knows that nobody prunes: a killed run leaves its own behind."""
-        process.run(["restic", "unlock", "--remove-all"], self._environment)
+        """Removes every lock. For the one who knows that nobody prunes: a killed run leaves its own behind.
+
+        Where we cannot delete somebody else does, and prunes; of such a repository only locks that are long dead go.
+        """
+        every = [] if self.location.append_only else ["--remove-all"]
+        process.run(["restic", *self._options, "unlock", *every], self._environment)
+
+    def copy_from(self, source: Restic, ids: Sequence[str]) -> None:
+        """Copies snapshots of another repository, with what we lack of their data. What we have already is left out.
+
+        Where there is no repository yet, makes one that cuts data as the source does: else nothing would be shared.
+        """
+        environment = {
+            **source._environment,
+            **self._environment,
+            "RESTIC_FROM_REPOSITORY": source.location.with_login(),
+            "RESTIC_FROM_PASSWORD_FILE": str(source._password_file),
+        }
+        command = ["restic", *self._limit, *options_of_both(self.location, source.location)]
+        if self.is_missing():
+            process.run([*command, "init", "--repository-version", "2", "--copy-chunker-params"], environment)
+        if ids:
+            copy = [*command, "copy", *ids]
+            self._twice(lambda: process.run(copy, environment, timeout_seconds=_SECONDS))
+
+    def let_in(self, new_password_file: Path) -> None:
+        """From now on another password opens the repository too."""
+        self.run("key", "add", "--new-password-file", str(new_password_file))
 
     def check(self, share: str) -> None:
         """Reads `share` of the stored data (`5%`, `100%`) and checks it. Raises ToolError with what is damaged."""
@@ -147,12 +192,17 @@ class Restic:
         whole = json.loads(self.run("stats", "--json", "--no-lock", "--mode", "restore-size"))
         return int(raw["total_size"]), int(whole["total_size"])
 
+    def size_bytes(self, snapshot_id: str) -> int:
+        """Bytes that a snapshot takes restored."""
+        found = json.loads(self.run("stats", "--json", "--no-lock", "--mode", "restore-size", snapshot_id))
+        return int(found["total_size"])
+
     def _twice(self, attempt: Callable[[], _Made]) -> _Made:
         try:
             return attempt()
         except ToolError as error:
             if any(sign in error.said for sign in _WRONG_PASSWORD):
-                what = f"Opening the repository {self.repository}"
+                what = f"Opening the repository {self.location.url}"
                 raise PasswordError(what, "the password is wrong; use the one that it was made with") from None
             if _LOCKED not in error.said:
                 raise
@@ -161,6 +211,10 @@ class Restic:
         self.unlock()
         return attempt()
 
+    def _tags(self, about: Mapping[str, str]) -> Iterator[str]:
+        for key, value in {INSTANCE: self._instance, **about}.items():
+            yield from ("--tag", f"{key}={value}")
+
 
 def one(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
     """The snapshot whose id begins so. Raises RequestError where there is none, or several."""
@@ -168,11 +222,6 @@ def one(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
     if len(found) != 1:
         raise RequestError(f"There is no snapshot {wanted}; `backup list` says what there is.")
     return found[0]
-
-
-def _tags(about: Mapping[str, str]) -> Iterator[str]:
-    for key, value in about.items():
-        yield from ("--tag", f"{key}={value}")
 
 
 def _summary(output: str) -> dict[str, Any]:
@@ -189,4 +238,5 @@ def _snapshot(item: Mapping[str, Any]) -> Snapshot:
     whole, _, rest = text.partition(".")
     zone = rest.lstrip("0123456789") or "Z"
     moment = datetime.datetime.fromisoformat(whole + "." + rest[: len(rest) - len(zone)][:6].ljust(6, "0") + zone)
-    return Snapshot(id=item["id"], time=moment, about={key: value for key, _, value in pairs})
+    about = {key: value for key, _, value in pairs}
+    return Snapshot(id=item["id"], time=moment, about=about)

@@ -2,66 +2,101 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from ops.backup import catalog, log, postgres, recovery, redis, state, wal
 from ops.backup.catalog import Reach
-from ops.backup.errors import BackupError, RequestError, ToolError
+from ops.backup.errors import BackupError, RequestError, SpaceError, ToolError
 from ops.backup.jobs import Jobs
-from ops.backup.restic import one
+from ops.backup.restic import INSTANCE, Snapshot, one
 
 FOLDER = "restore"
+_SPARE_BYTES = 64 << 20
 
 
-def plan(jobs: Jobs, at: str | None, snapshot: str | None) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to come back: the newest, a moment, or a snapshot. Another stack's only where that is meant."""
+
+    at: str | None = None
+    snapshot: str | None = None
+    of_other_stack: bool = False
+
+
+def plan(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
     """What a restore of PostgreSQL would start from, where it would end, and what is in reach."""
-    reach, moment = _chosen(jobs, at, snapshot)
+    reach, moment = _chosen(jobs, wanted)
     return {
         "at": catalog.tagged(moment),
         "base": reach.base.short_id,
-        "base_bytes": int(reach.base.about.get("bytes", 0)),
+        "base_bytes": reach.base_bytes,
         "needed_bytes": recovery.needed_bytes(jobs.restic, reach),
         "free_bytes": shutil.disk_usage(jobs.settings.data).free,
         "lost_seconds": round((datetime.datetime.now(datetime.UTC) - moment).total_seconds(), 3),
     }
 
 
-def prepare_postgres(jobs: Jobs, at: str | None, snapshot: str | None) -> dict[str, Any]:
-    """Restores to the scratch folder; gives the rows of each table there and, where it can be asked, in the stack."""
-    reach, moment = _chosen(jobs, at, snapshot)
+def prepare_postgres(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
+    """Restores to the scratch folder; gives the rows of each table there and, where it can be asked, in the stack.
+
+    `schema` and `schema_now` are the newest migration of each, None where that is not known.
+    """
+    reach, moment = _chosen(jobs, wanted)
     folder = jobs.settings.scratch / FOLDER
     with jobs.job("restore"), jobs.turn():
         with recovery.recovered(jobs.settings, jobs.restic, reach, moment, folder) as there:
-            tables = there.tables()
+            tables, schema = there.tables(), postgres.schema_of(there.psql)
         state.record(jobs.settings.data, "restore", prepared_at=catalog.tagged(moment))
+    now, schema_now = {}, None
     try:
-        now = postgres.content(jobs.settings)["tables"]
+        now, schema_now = postgres.content(jobs.settings)["tables"], postgres.schema(jobs.settings)
     except BackupError as error:
         log.line("WARNING", "the stack's own PostgreSQL cannot be asked", error=str(error))
-        now = {}
     return {
         "at": catalog.tagged(moment),
         "rows": {table: content["rows"] for table, content in tables.items()},
         "rows_now": {table: content["rows"] for table, content in now.items()},
+        "schema": schema,
+        "schema_now": schema_now,
+        "bytes": _size_bytes(folder / "files"),
     }
 
 
-def prepare_redis(jobs: Jobs, at: str | None, snapshot: str | None) -> dict[str, Any]:
+def prepare_redis(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
     """Unpacks the newest copy of Redis, the one before a time, or a snapshot."""
     copies = jobs.restic.snapshots(catalog.REDIS)
-    if snapshot:
-        copies = [one(copies, snapshot)]
-    elif at:
-        copies = [copy for copy in copies if copy.time <= catalog.moment(at)]
+    if wanted.snapshot:
+        copies = [one(copies, wanted.snapshot)]
+    elif wanted.at:
+        moment = catalog.moment(wanted.at)
+        if copies and moment < copies[0].time:
+            raise RequestError(
+                f"There is no copy of Redis of {catalog.tagged(moment)}; there are some from "
+                f"{catalog.tagged(copies[0].time)} to {catalog.tagged(copies[-1].time)}."
+            )
+        copies = [copy for copy in copies if copy.time <= moment]
     if not copies:
-        raise RequestError("There is no copy of Redis of that time; `backup list` says what there is.")
+        raise RequestError("There is no backup of Redis yet; make one with `backup now`.")
+    chosen = copies[-1]
+    _refuse_other_stack(jobs, chosen, wanted)
+    needed, free = jobs.restic.size_bytes(chosen.id) + _SPARE_BYTES, shutil.disk_usage(jobs.settings.data).free
+    if free < needed:
+        raise SpaceError(f"A restore needs {needed >> 20} MiB in the backup volume, {free >> 20} are free; make room.")
+    folder = jobs.settings.scratch / f"{FOLDER}-redis"
     with jobs.job("restore"), jobs.turn():
-        keys = redis.read_back(redis.unpack(jobs.restic, copies[-1], jobs.settings.scratch / f"{FOLDER}-redis"))
-    return {"at": catalog.tagged(copies[-1].time), "keys": keys, "snapshot": copies[-1].short_id}
+        keys = redis.read_back(redis.unpack(jobs.restic, chosen, folder))
+    return {
+        "at": catalog.tagged(chosen.time),
+        "keys": keys,
+        "snapshot": chosen.short_id,
+        "bytes": _size_bytes(folder / "files"),
+    }
 
 
 def send(jobs: Jobs, what: str) -> None:
@@ -77,6 +112,8 @@ def send(jobs: Jobs, what: str) -> None:
 def finish(jobs: Jobs, what: str) -> dict[str, Any]:
     """After the stack has what was restored: takes the scratch folder away, and sees that there is a new base."""
     shutil.rmtree(jobs.settings.scratch / (FOLDER if what == "postgres" else f"{FOLDER}-{what}"), ignore_errors=True)
+    if what == "postgres":
+        state.record(jobs.settings.data, "import", until="")
     if what != "postgres" or wal.epoch(jobs.settings) is not None:
         return {}  # the service has been faster
     return jobs.backup("postgres")
@@ -95,7 +132,27 @@ def contents(jobs: Jobs) -> dict[str, Any]:
     return {"rows": {table: content["rows"] for table, content in tables.items()}}
 
 
-def _chosen(jobs: Jobs, at: str | None, snapshot: str | None) -> tuple[Reach, datetime.datetime]:
+def _chosen(jobs: Jobs, wanted: Wanted) -> tuple[Reach, datetime.datetime]:
+    reach, moment = _found(jobs, wanted.at, wanted.snapshot)
+    _refuse_other_stack(jobs, reach.base, wanted)
+    return reach, moment
+
+
+def _refuse_other_stack(jobs: Jobs, snapshot: Snapshot, wanted: Wanted) -> None:
+    whose = snapshot.about.get(INSTANCE, jobs.settings.instance)
+    if whose != jobs.settings.instance and not wanted.of_other_stack:
+        raise RequestError(
+            f"Snapshot {snapshot.short_id} is of {whose}, not of {jobs.settings.instance}; "
+            "add --other-stack to restore it all the same."
+        )
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _found(jobs: Jobs, at: str | None, snapshot: str | None) -> tuple[Reach, datetime.datetime]:
+    at = at or (None if snapshot else state.read(jobs.settings.data).get("import", {}).get("until"))
     moment = catalog.moment(at) if at else None
     found = catalog.reaches(jobs.restic.snapshots())
     if snapshot is None:

@@ -96,6 +96,10 @@ class Service:
         timetable = Timetable(settings.jitter_seconds, random.Random())  # noqa: S311 - no secret
         timetable.add("backup", settings.schedule, self._backup_all)
         timetable.add("check", settings.check_schedule, lambda: self._jobs.check(DAILY_SHARE))
+        if settings.offsite:
+            timetable.add("offsite", settings.offsite_schedule, self._jobs.copy)
+            timetable.add("check-offsite", settings.check_schedule, lambda: self._jobs.check_offsite(DAILY_SHARE))
+            timetable.add("tidy-offsite", settings.schedule, self._jobs.tidy_offsite)
         timetable.add("drill", settings.drill_schedule, lambda: drill(self._jobs))
         while not self._ending.wait(_POLL_SECONDS):
             if wal.epoch(settings) is None or self._receiver.needs_base.is_set():

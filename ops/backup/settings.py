@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.schedule import Schedule, ScheduleError
+from ops.backup.location import Location
 
 
 class SettingsError(Exception):
@@ -24,7 +25,8 @@ class Retention:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`data` holds the local repository, the WAL that arrives, and what a restore unpacks; `memory` is for secrets.
+    """`data` holds a local repository, the WAL that arrives, and what a restore unpacks; `memory` is for secrets. All
+    that is to be kept in `repository` is copied to `offsite` too, where there is one.
 
     `postgres_hosts` and `redis_hosts` are all servers of each, whoever is the primary. WAL goes to the repository at
     most `wal_seconds` after it was written. `upload_kib_per_second` 0 means no limit.
@@ -33,7 +35,8 @@ class Settings:
     instance: str
     data: Path
     memory: Path
-    repository: str
+    repository: Location
+    offsite: Location | None
     repository_password_file: Path
     postgres_hosts: tuple[str, ...]
     postgres_port: int
@@ -46,6 +49,7 @@ class Settings:
     redis_password_file: Path
     alertmanager_urls: tuple[str, ...]
     schedule: Schedule
+    offsite_schedule: Schedule
     check_schedule: Schedule
     drill_schedule: Schedule
     jitter_seconds: float
@@ -71,7 +75,8 @@ class Settings:
             instance=_text(environment, "INSTANCE"),
             data=Path(environment.get("DATA", "/data")),
             memory=Path(environment.get("MEMORY", "/run/pidea")),
-            repository=_text(environment, "REPOSITORY"),
+            repository=_location(environment, "REPOSITORY"),
+            offsite=_location(environment, "OFFSITE") if environment.get("OFFSITE") else None,
             repository_password_file=Path(_text(environment, "REPOSITORY_PASSWORD_FILE")),
             postgres_hosts=tuple(_text(environment, "POSTGRES_HOSTS").split(",")),
             postgres_port=int(_number(environment, "POSTGRES_PORT", "5432")),
@@ -84,6 +89,7 @@ class Settings:
             redis_password_file=Path(_text(environment, "REDIS_PASSWORD_FILE")),
             alertmanager_urls=tuple(url for url in environment.get("ALERTMANAGER_URLS", "").split(",") if url),
             schedule=_schedule(environment, "SCHEDULE"),
+            offsite_schedule=_schedule(environment, "OFFSITE_SCHEDULE"),
             check_schedule=_schedule(environment, "CHECK_SCHEDULE"),
             drill_schedule=_schedule(environment, "DRILL_SCHEDULE"),
             jitter_seconds=_number(environment, "JITTER_SECONDS", "60", least=0),
@@ -96,6 +102,20 @@ class Settings:
             upload_kib_per_second=int(_number(environment, "UPLOAD_KIB_PER_SECOND", "0", least=0)),
             port=int(_number(environment, "PORT", "9201")),
         )
+
+
+def _location(environment: Mapping[str, str], name: str) -> Location:
+    def file(suffix: str) -> Path | None:
+        return Path(environment[f"{name}_{suffix}"]) if environment.get(f"{name}_{suffix}") else None
+
+    return Location(
+        url=_text(environment, name),
+        username=environment.get(f"{name}_USERNAME", ""),
+        login_file=file("LOGIN_FILE"),
+        region=environment.get(f"{name}_REGION", ""),
+        trust_file=file("TRUST_FILE"),
+        append_only=environment.get(f"{name}_APPEND_ONLY") == "true",
+    )
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops.backup import catalog, log, postgres, process
@@ -24,6 +26,7 @@ _BROKEN = (
     "is ahead of the",
     "invalidated",
 )
+# What every snapshot of the epoch's WAL says: its name, and what of its base was not known when that was stored.
 EPOCH = "epoch"
 
 
@@ -90,15 +93,23 @@ class Receiver(threading.Thread):
 
 def epoch(settings: Settings) -> str | None:
     """The base that the WAL here belongs to; None before the first."""
+    about = _about_epoch(settings)
+    return about["epoch"] if about else None
+
+
+def _about_epoch(settings: Settings) -> dict[str, str] | None:
     path = settings.wal / EPOCH
-    return path.read_text().strip() if path.exists() else None
+    return dict(json.loads(path.read_text())) if path.exists() else None
 
 
-def begin_epoch(settings: Settings, name: str, first_segment: str) -> None:
-    """From now on WAL belongs to the base `name`; what is older than its first segment is not needed here any more."""
+def begin_epoch(settings: Settings, name: str, first_segment: str, about_base: Mapping[str, str]) -> None:
+    """From now on WAL belongs to the base `name`; what is older than its first segment is not needed here any more.
+
+    Every snapshot of it says `about_base`.
+    """
     path = settings.wal / EPOCH
     unfinished = path.with_suffix(".new")
-    unfinished.write_text(f"{name}\n")
+    unfinished.write_text(json.dumps({"epoch": name, **about_base}))
     unfinished.rename(path)
     for segment in segments(settings.wal):
         # The timeline comes first in a name, then the place in the WAL.
@@ -142,11 +153,11 @@ def push(settings: Settings, restic: Restic, *, until: str | None = None) -> tup
     `until` says that time where the caller knows it, because the server has ended; else the primary is asked. None
     before the first base.
     """
-    name = epoch(settings)
-    if name is None:
+    about = _about_epoch(settings)
+    if about is None:
         return None
     if until is None:
         lsn, until = postgres.flushed(settings)
         wait_for(settings, lsn)
-    snapshot, _ = restic.store_folder(settings.wal, {"kind": catalog.WAL, "epoch": name, "until": until})
+    snapshot, _ = restic.store_folder(settings.wal, {"kind": catalog.WAL, **about, "until": until})
     return until, snapshot

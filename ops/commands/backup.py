@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from ops.stack.backups import Service
 
+# Of what a snapshot says about itself.
+_FOR_THE_SERVICE = {"kind", "epoch", "instance", "base_stop", "base_bytes"}
 _STACK = Annotated[str, typer.Argument(help="staging or prod.")]
 _INSTANCE = Annotated[str | None, typer.Option("--instance", help="A copy of that name beside it.")]
 _LAB = Annotated[bool, typer.Option("--lab", help="On a lab; --instance names which, if not lab.")]
@@ -21,7 +23,7 @@ _JSON = Annotated[bool, typer.Option("--json", help="Print a summary for scripts
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     group = typer.Typer(help="Make backups, list them, read them back.", no_args_is_help=True)
-    for command in (now, verify, password):
+    for command in (now, verify, password, copy, adopt):
         group.command()(command)
     group.command("list")(list_all)
     group.command("export")(export)
@@ -62,7 +64,7 @@ def list_all(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False, as_js
         return
     table = Table("snapshot", "of", "taken", "about", box=None, header_style="bold")
     for snapshot in found["snapshots"]:
-        about = ", ".join(f"{key} {value}" for key, value in snapshot["about"].items() if key not in {"kind", "epoch"})
+        about = ", ".join(f"{key} {value}" for key, value in snapshot["about"].items() if key not in _FOR_THE_SERVICE)
         table.add_row(snapshot["id"], snapshot["kind"], snapshot["time"][:19], about)
     console.out.print(table)
     for one in found["ranges"]:
@@ -107,8 +109,9 @@ def export(
 
 def import_(
     stack: _STACK,
-    file: Annotated[Path, typer.Argument(help="What `backup export` wrote.")],
     password_file: Annotated[Path, typer.Option(help="A file with the password of that repository.")],
+    file: Annotated[Path | None, typer.Argument(help="What `backup export` wrote.")] = None,
+    offsite: Annotated[bool, typer.Option("--offsite", help="The repository off site, in place of a file.")] = False,
     instance: _INSTANCE = None,
     lab: _LAB = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -117,16 +120,47 @@ def import_(
     from ops.errors import UsageError
     from ops.stack import lock
 
+    if (file is None) != offsite:
+        raise UsageError("Name either the exported file or --offsite.")
+    theirs = _password(password_file)
+    if file is not None and not file.is_file():
+        raise UsageError(f"{file} is not there; name the exported file again.")
     service = _service(stack, instance, lab=lab)
-    if not file.is_file() or not password_file.is_file():
-        raise UsageError(f"{password_file if file.is_file() else file} is not there; name the exported file again.")
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("Nobody can be asked here; add --yes to mean it.")
         typer.confirm(f"Give up the snapshots that {service.stack.name} has now?", abort=True)
     with lock.exclusive(service.stack):
-        found = service.import_(file, password_file.read_text().strip(), _say)
-    typer.echo(f"{found['snapshots']} snapshots, the newest of {found['newest']}")
+        found = service.take_over(["import", *(["--offsite"] if offsite else [])], theirs, _say, file)
+    typer.echo(f"{found['snapshots']} snapshots, the newest of {found['newest']}; now `./pidea restore {stack}`")
+
+
+def adopt(
+    stack: _STACK,
+    password_file: Annotated[Path, typer.Option(help="A file with the password of that repository.")],
+    instance: _INSTANCE = None,
+    lab: _LAB = False,
+) -> None:
+    """Let a new stack into the repositories on servers that its settings name, which another one has filled."""
+    from ops.stack import lock
+
+    theirs = _password(password_file)
+    service = _service(stack, instance, lab=lab)
+    with lock.exclusive(service.stack):
+        found = service.take_over(["adopt"], theirs, _say)
+    for url, snapshots in found["repositories"].items():
+        typer.echo(f"{url}: {snapshots} snapshots; now `./pidea restore {stack}`")
+
+
+def copy(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False, as_json: _JSON = False) -> None:
+    """Copy to the repository off site what is not there yet, as the schedule does by itself."""
+    found = _service(stack, instance, lab=lab).ask("copy", say=_say)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    typer.echo(
+        f"all {found['snapshots']} snapshots that are kept are off site, after {found['duration_seconds']:.1f} s"
+    )
 
 
 def drill(stack: _STACK, instance: _INSTANCE = None, lab: _LAB = False, as_json: _JSON = False) -> None:
@@ -146,6 +180,10 @@ def restore(
     at: Annotated[str | None, typer.Option(help="A moment: 2026-11-25T16:00:00, in UTC, or with +01:00.")] = None,
     snapshot: Annotated[str | None, typer.Option(help="A snapshot's id, from `backup list`.")] = None,
     only: Annotated[str, typer.Option(help="postgres or redis.")] = "postgres",
+    other_stack: Annotated[bool, typer.Option("--other-stack", help="Even what another stack has stored.")] = False,
+    newer_schema: Annotated[
+        bool, typer.Option("--newer-schema", help="Even a schema that the running release does not know.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: _JSON = False,
 ) -> None:
@@ -163,7 +201,9 @@ def restore(
     if not yes and not sys.stdin.isatty():
         raise UsageError("Nobody can be asked here; add --yes to mean it.")
     with lock.exclusive(service.stack):
-        prepared = restoring.prepare(service, only, at, snapshot, _say)
+        prepared = restoring.prepare(
+            service, only, at, snapshot, _say, other_stack=other_stack, newer_schema=newer_schema
+        )
         console.say(
             f"{only} of {service.stack.name} goes back to {prepared['at']}; what was written since is taken away"
         )
@@ -176,6 +216,14 @@ def restore(
         typer.echo(json.dumps(prepared, indent=2))
     else:
         console.say(f"{only} is as it was at {prepared['at']}, and all services are well.")
+
+
+def _password(file: Path) -> str:
+    from ops.errors import UsageError
+
+    if not file.is_file():
+        raise UsageError(f"{file} is not there; write into it what `./pidea backup password` printed of that stack.")
+    return file.read_text().strip()
 
 
 def _service(stack: str, instance: str | None, *, lab: bool) -> Service:

@@ -107,13 +107,18 @@ class Service:
         unfinished.rename(file)
         return file.stat().st_size
 
-    def import_(self, file: Path, password: str, say: Callable[[str], None]) -> dict[str, Any]:
-        """Puts an exported repository in the place of the stack's own. Raises StateError for a wrong password."""
+    def take_over(
+        self, arguments: Sequence[str], password: str, say: Callable[[str], None], file: Path | None = None
+    ) -> dict[str, Any]:
+        """A command of the service that takes a repository's password, and the repository itself where it is a file.
+
+        Raises StateError for a wrong password.
+        """
         read, write = os.pipe()
         # In this order: closed first, the pipe ends a sender whose receiver has failed.
         with concurrent.futures.ThreadPoolExecutor(1) as pool, os.fdopen(read, "rb") as source:
-            sent = pool.submit(_send, write, file, password)
-            answer = self.ask("import", stdin=source, say=say)
+            sent = pool.submit(_send, write, password, file)
+            answer = self.ask(*arguments, stdin=source, say=say)
             sent.result()
         return answer
 
@@ -136,11 +141,12 @@ class Service:
         return _answer(output.decode())
 
 
-def _send(descriptor: int, file: Path, password: str) -> None:
-    with os.fdopen(descriptor, "wb") as sink, contextlib.suppress(BrokenPipeError):
+def _send(descriptor: int, password: str, file: Path | None) -> None:
+    with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as sink:
         sink.write(f"{password}\n".encode())
-        with file.open("rb") as source:
-            shutil.copyfileobj(source, sink)
+        if file is not None:
+            with file.open("rb") as source:
+                shutil.copyfileobj(source, sink)
 
 
 def _answer(output: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ops.stack import (
     history,
     instances,
     lock,
+    logins,
     marks,
     metrics,
     pages,
@@ -88,6 +89,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             preflight.check(plan, state.docker_names, where=where, machine=machine)
         certificates.ensure(pulumi, state, plan)
         pages.ensure(pulumi, state, plan)
+        logins.ensure(pulumi, state, plan)
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)

@@ -13,7 +13,8 @@ from typing import Any
 
 from infra import names
 from infra.plan.images import POSTGRES_MAJOR
-from ops.errors import DeployError, UsageError
+from infra.spec import MIB
+from ops.errors import DeployError, HostError, UsageError
 from ops.stack import engines, health, scale, swarm, target
 from ops.stack.backups import Service
 from ops.stack.volumes import Volume
@@ -21,6 +22,11 @@ from ops.stack.volumes import Volume
 Say = Callable[[str], None]
 # Of the plan, what each restore stops, in this order, and starts in the other.
 _CACHES = (names.APP, names.REDIS)
+_DATA = {
+    names.POSTGRES: (names.POSTGRES_DATA, names.POSTGRES_UID),
+    names.REDIS: (names.REDIS_DATA, names.REDIS_UID),
+}
+_SPARE_BYTES = 64 * MIB
 
 
 def refuse_clusters(service: Service, what: str) -> None:
@@ -33,16 +39,57 @@ def refuse_clusters(service: Service, what: str) -> None:
         )
 
 
-def prepare(service: Service, what: str, at: str | None, snapshot: str | None, say: Say) -> dict[str, Any]:
-    """Restores into the backup service and gives what it found; nothing of the stack is touched."""
-    options = [*(["--at", at] if at else []), *(["--snapshot", snapshot] if snapshot else [])]
+def prepare(
+    service: Service,
+    what: str,
+    at: str | None,
+    snapshot: str | None,
+    say: Say,
+    *,
+    other_stack: bool,
+    newer_schema: bool,
+) -> dict[str, Any]:
+    """Restores into the backup service and gives what it found; nothing of the stack is touched.
+
+    Raises UsageError for another stack's data and for a schema that the running release does not know, unless they are
+    meant, HostError where there is no room for it.
+    """
+    options = [
+        *(["--at", at] if at else []),
+        *(["--snapshot", snapshot] if snapshot else []),
+        *(["--other-stack"] if other_stack else []),
+    ]
     refuse_clusters(service, what)
     if what == names.POSTGRES:
         if not snapshot:
             _push(service, say)
         planned = service.ask("plan", what, *options)
         say(f"from base {planned['base']} to {planned['at']}, {planned['lost_seconds']:.0f} s ago")
-    return service.ask("prepare", what, *options, say=say)
+    prepared = service.ask("prepare", what, *options, say=say)
+    refuse_newer(prepared, is_meant=newer_schema)
+    data = _volume(service, *_DATA[what], names.BACKUP)
+    free = int(data.shell("df --output=avail --block-size=1 /data | tail -1"))
+    refuse_without_room(what, needed_bytes=int(prepared["bytes"]), free_bytes=free)
+    return prepared
+
+
+def refuse_newer(prepared: Mapping[str, Any], *, is_meant: bool) -> None:
+    """Raises UsageError where the running release does not know the schema that would come back."""
+    there, here = prepared.get("schema"), prepared.get("schema_now")
+    if there is not None and here is not None and there > here and not is_meant:
+        raise UsageError(
+            f"What would be restored has schema {there}, and the release that runs knows {here}: deploy the newer "
+            "release first, or add --newer-schema to restore it all the same."
+        )
+
+
+def refuse_without_room(what: str, *, needed_bytes: int, free_bytes: int) -> None:
+    """Raises HostError where what comes back does not fit beside the files in use, which stay until all is well."""
+    if free_bytes < needed_bytes + _SPARE_BYTES:
+        raise HostError(
+            f"The restored files take {needed_bytes >> 20} MiB in the volume of {what}, beside those in use, and "
+            f"{free_bytes >> 20} are free; make room."
+        )
 
 
 def losses(prepared: Mapping[str, Any]) -> list[str]:
@@ -78,7 +125,7 @@ def problems(service: Service) -> list[str]:
 
 def _replace_postgres(service: Service, prepared: Mapping[str, Any], say: Say) -> None:
     stack, plan = service.stack, service.plan
-    data, new = _volume(service, names.POSTGRES_DATA, names.POSTGRES_UID, names.BACKUP), "/data/restored"
+    data, new = _volume(service, *_DATA[names.POSTGRES], names.BACKUP), "/data/restored"
     say("copying the restored files beside the ones in use")
     _ship(service, names.POSTGRES, data, new)
     for name in (*_CACHES, names.POSTGRES):
@@ -112,7 +159,7 @@ def _replace_postgres(service: Service, prepared: Mapping[str, Any], say: Say) -
 
 
 def _replace_redis(service: Service, say: Say) -> None:
-    data, folder = _volume(service, names.REDIS_DATA, names.REDIS_UID, names.BACKUP), "/data/restored"
+    data, folder = _volume(service, *_DATA[names.REDIS], names.BACKUP), "/data/restored"
     _ship(service, names.REDIS, data, folder)
     say("stopping redis")
     scale.stop(service.stack, service.plan, names.REDIS)

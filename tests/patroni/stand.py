@@ -25,22 +25,13 @@ from infra.plan import build_plan
 from infra.settings import StackSettings
 from infra.spec import DeploymentPlan, ServiceSpec
 from ops.cluster.members import MemberError
+from tests.stack.plain import create_arguments, docker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESTART_SECONDS = 2.0
 # Built in this order: each from the one before it that it names.
 IMAGES = {"base": None, "postgres": "base", "patroni": "postgres", "etcd": "base"}
 NETWORKS = (names.DATA, names.CONSENSUS)
-
-
-def docker(*arguments: str, stdin: str | None = None, check: bool = True, seconds: float = 60) -> str:
-    """What docker prints. Raises RuntimeError with docker's words."""
-    done = subprocess.run(
-        ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
-    )
-    if check and done.returncode:
-        raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
 
 
 def prod_plan(instance: str, octet: int, **settings: Any) -> DeploymentPlan:
@@ -206,46 +197,14 @@ class Stand:
     def _volume(self, service: str, volume: str) -> str:
         return f"{self.prefix}-{service}-{volume}"
 
-    def _write(self, path: str, content: str, mode: int, uid: int = 0) -> Path:
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            return target
-        target.write_text(content)
-        shutil.chown(target, uid, uid)
-        target.chmod(mode)
-        return target
-
     def _create(self, spec: ServiceSpec) -> list[str]:
-        self.folder.chmod(0o755)
-        mounts = [f"--volume={self._volume(spec.name, mount.volume)}:{mount.target}" for mount in spec.volumes]
-        configs = {config.name: config for config in self._plans[spec.name].configs}
-        for wanted in spec.configs:
-            config = configs[wanted.config]
-            path = self._write(f"configs/{config.name}-{config.digest}", config.content, 0o444)
-            mounts.append(f"--volume={path}:{wanted.target}:ro")
-        for mount in spec.secrets:
-            path = self._write(
-                f"{spec.name}-{time.monotonic_ns()}/{mount.secret}", self.passwords[mount.secret], mount.mode, mount.uid
-            )
-            mounts.append(f"--volume={path}:{names.secret_path(mount.target)}:ro")
-        mounts += [f"--tmpfs={mount.target}:size={mount.size_bytes},mode={mount.mode:o}" for mount in spec.tmpfs]
-        check = spec.healthcheck
-        return [
-            "create",
-            f"--name={self.container(spec.name)}",
-            f"--network={self._network(spec.networks[0])}",
-            *(["--hostname", self.container(spec.name)] if spec.has_hostname else []),
-            *("--read-only", "--cap-drop=ALL", f"--user={spec.user}", f"--stop-signal={spec.stop_signal}"),
-            f"--memory={spec.resources.memory_limit_bytes}",
-            f"--cpus={min(spec.resources.cpu_limit, 2)}",
-            *(f"--env={key}={value}" for key, value in spec.env.items()),
-            f"--health-cmd={' '.join(check.command[1:])}",
-            f"--health-interval={check.interval_seconds}s",
-            f"--health-timeout={check.timeout_seconds}s",
-            f"--health-retries={check.retries}",
-            f"--health-start-period={check.start_period_seconds}s",
-            *mounts,
-            f"{self.prefix}/{spec.image}",
-            *spec.command,
-        ]
+        return create_arguments(
+            spec,
+            container=self.container(spec.name),
+            image=f"{self.prefix}/{spec.image}",
+            network=self._network(spec.networks[0]),
+            volume=lambda volume: self._volume(spec.name, volume),
+            configs={config.name: config for config in self._plans[spec.name].configs},
+            secrets=self.passwords,
+            folder=self.folder,
+        )

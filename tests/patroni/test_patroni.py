@@ -14,8 +14,9 @@ from ops.cluster import postgres
 from ops.cluster.members import MemberError
 from ops.errors import DeployError
 from tests.patroni import measure
-from tests.patroni.stand import Stand, docker, prod_plan
+from tests.patroni.stand import Stand, prod_plan
 from tests.patroni.writer import Writers
+from tests.stack.plain import docker
 
 pytestmark = [pytest.mark.patroni, pytest.mark.timeout(1200)]
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -29,7 +30,7 @@ Resources = dict[str, dict[str, Any]]
 
 
 @functools.cache
-def _recorded(stack: str) -> str:
+def _recorded(stack: str, changed: str) -> str:
     # Late: infra's program is heavy, and importing Pulumi's mocks changes its settings.
     from tests.unit.infra.recording import Secret, record
 
@@ -40,7 +41,7 @@ def _recorded(stack: str) -> str:
             return {key: plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, list) else value
 
-    config = yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())["config"]
+    config = yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())["config"] | json.loads(changed)
     inherited = os.environ.pop("PULUMI_CONFIG", None)
     try:
         found = record(config).resources
@@ -52,9 +53,9 @@ def _recorded(stack: str) -> str:
     )
 
 
-def resources(stack: str) -> Resources:
-    """A fresh copy of a stack's resources by name: `type`, `props`, `protect`."""
-    return dict(json.loads(_recorded(stack)))
+def resources(stack: str, changed: Mapping[str, Any] = MappingProxyType({})) -> Resources:
+    """A fresh copy of a stack's resources by name: `type`, `props`, `protect`; of its settings some `changed`."""
+    return dict(json.loads(_recorded(stack, json.dumps(dict(changed)))))
 
 
 def views(found: Resources) -> list[View]:

@@ -21,6 +21,21 @@ def test_a_committed_stack_passes(stack: str) -> None:
 
 
 @pytest.mark.parametrize("stack", real.STACKS)
+def test_a_stack_that_keeps_its_backups_on_servers_passes(stack: str) -> None:
+    host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHJGmQ5gYV0vVqFJ8oFP3wP6qVvJc0wZb1fCwpo0b7uV"
+    servers = {
+        "repository": {"kind": "s3", "url": "https://s3.invalid", "bucket": "backups", "accessKeyId": "AKIA1"},
+        "offsite": {
+            **{"kind": "sftp", "host": "nas.invalid", "username": "pidea"},
+            **{"path": "/srv/stack", "hostKey": host_key},
+        },
+    }
+    logins = {"pidea:backup-repository-login": "secret", "pidea:backup-offsite-login": "key"}
+    found = real.judged(real.resources(stack, {"pidea:backup": servers, **logins}), stack)
+    assert [f"{one.rule}: {one.resource} {one.message}" for one in found if one.status is Status.VIOLATION] == []
+
+
+@pytest.mark.parametrize("stack", real.STACKS)
 def test_with_everything_known_everything_is_judged(stack: str) -> None:
     findings = real.judged(real.resources(stack), stack)
     assert [f"{item.rule}: {item.message}" for item in findings if item.status is Status.UNKNOWN] == []

@@ -1,4 +1,4 @@
-"""An authority and certificates for engines and their clients, for tests of Docker over TLS."""
+"""An authority and certificates for servers and their clients, for tests over TLS."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def authority(name: str) -> Pair:
     return Pair(builder.sign(key, hashes.SHA256()), key)
 
 
-def server(by: Pair, address: str) -> Pair:
-    """An engine's, for its address."""
-    return _signed(by, f"engine {address}", address, ExtendedKeyUsageOID.SERVER_AUTH)
+def server(by: Pair, host: str) -> Pair:
+    """A server's, for its address or its name."""
+    return _signed(by, f"server {host}", host, ExtendedKeyUsageOID.SERVER_AUTH)
 
 
 def client(by: Pair, *, ended: bool = False) -> Pair:
@@ -61,16 +61,22 @@ def write(folder: Path, trusted: Pair, own: Pair) -> Path:
     return folder
 
 
-def _signed(by: Pair, name: str, address: str | None, usage: x509.ObjectIdentifier, *, ended: bool = False) -> Pair:
+def _signed(by: Pair, name: str, host: str | None, usage: x509.ObjectIdentifier, *, ended: bool = False) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = by.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
     builder = _builder(name, str(issuer), key, ended=ended).add_extension(
         x509.ExtendedKeyUsage([usage]), critical=False
     )
-    if address is not None:
-        hosts = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        builder = builder.add_extension(hosts, critical=False)
+    if host is not None:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_name(host)]), critical=False)
     return Pair(builder.sign(by.key, hashes.SHA256()), key)
+
+
+def _name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _builder(

@@ -20,19 +20,18 @@ def hours(count: float) -> datetime.datetime:
     return START + datetime.timedelta(hours=count)
 
 
-def base(epoch: str, time: float, *, stop: float | None = None) -> Snapshot:
-    about = {"kind": "base", "epoch": epoch, "bytes": "1"}
-    if stop is not None:
-        about["stop"] = catalog.tagged(hours(stop))
-    return Snapshot(id=f"b{epoch}".ljust(64, "0"), time=hours(time), about=about)
+def base(epoch: str, time: float) -> Snapshot:
+    return Snapshot(id=f"b{epoch}".ljust(64, "0"), time=hours(time), about={"kind": "base", "epoch": epoch})
 
 
-def wal(epoch: str, until: float) -> Snapshot:
-    about = {"kind": "wal", "epoch": epoch, "until": catalog.tagged(hours(until))}
+def wal(epoch: str, until: float, *, stop: float = 0.0) -> Snapshot:
+    """`stop` is when the base of the epoch was whole."""
+    about = {"kind": "wal", "epoch": epoch, "until": catalog.tagged(hours(until)), "base_bytes": "1"}
+    about["base_stop"] = catalog.tagged(hours(stop))
     return Snapshot(id=f"w{epoch}{until}".ljust(64, "0"), time=hours(until), about=about)
 
 
-TWO = (base("a", 0, stop=1), wal("a", 5), wal("a", 11), base("b", 10, stop=10.5), wal("b", 12))
+TWO = (base("a", 0), wal("a", 5, stop=1), wal("a", 11, stop=1), base("b", 10), wal("b", 12, stop=10.5))
 
 
 @pytest.mark.parametrize(("at", "epoch"), [(1, "a"), (9, "a"), (10.4, "a"), (10.5, "b"), (12, "b")])
@@ -53,14 +52,14 @@ def test_what_is_out_of_reach_is_refused_with_the_range(at: float) -> None:
 
 
 def test_a_gap_is_named() -> None:
-    gapped = (base("a", 0, stop=1), wal("a", 5), base("b", 10, stop=10.5), wal("b", 12))
+    gapped = (base("a", 0), wal("a", 5, stop=1), base("b", 10), wal("b", 12, stop=10.5))
     with pytest.raises(RequestError, match=r"05:00:00.*; 2026-11-01T10:30"):
         catalog.choose(catalog.reaches(gapped), hours(7))
 
 
-def test_a_base_without_end_or_wal_is_no_backup() -> None:
+def test_a_base_without_wal_is_no_backup() -> None:
     with pytest.raises(RequestError, match="no complete backup"):
-        catalog.choose(catalog.reaches((base("a", 0), wal("a", 5), base("b", 6, stop=7))), None)
+        catalog.choose(catalog.reaches((base("a", 0), wal("gone", 5), base("b", 6))), None)
 
 
 def test_what_is_no_time_is_refused() -> None:
@@ -75,12 +74,12 @@ def gone(snapshots: Sequence[Snapshot], keep: Retention = KEEP) -> set[str]:
 
 
 def test_of_the_wal_of_an_epoch_the_newest_two_stay() -> None:
-    found = (base("a", 0, stop=1), *(wal("a", until) for until in (2, 3, 4, 5)))
+    found = (base("a", 0), *(wal("a", until) for until in (2, 3, 4, 5)))
     assert gone(found) == {"wa2", "wa3"}
 
 
 def test_bases_of_the_last_days_stay_and_older_ones_thin_out_with_their_wal() -> None:
-    daily = [snapshot for day in range(40) for snapshot in (base(f"x{day:02}x", day * 24, stop=day * 24 + 1),)]
+    daily = [base(f"x{day:02}x", day * 24) for day in range(40)]
     with_wal = [*daily, *(wal(f"x{day:02}x", day * 24 + 23) for day in range(40))]
     kept = {s.about["epoch"] for s in with_wal} - {
         s.about["epoch"] for s in catalog.superfluous(with_wal, KEEP) if s.kind == "base"
@@ -95,4 +94,4 @@ def test_bases_of_the_last_days_stay_and_older_ones_thin_out_with_their_wal() ->
 
 def test_the_newest_of_a_kind_is_never_forgotten() -> None:
     old = Snapshot(id="r".ljust(64, "0"), time=START, about={"kind": "redis"})
-    assert gone((old, base("a", 10000, stop=10001)), Retention(daily=1, weekly=0, monthly=0)) == set()
+    assert gone((old, base("a", 10000), wal("a", 10001)), Retention(daily=1, weekly=0, monthly=0)) == set()

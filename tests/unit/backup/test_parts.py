@@ -36,7 +36,7 @@ def test_an_epoch_keeps_its_own_wal_and_no_more(tmp_path: Path) -> None:
     names = ["000000010000000000000004", "000000010000000000000005", "000000020000000000000005.partial"]
     for name in (*names, "00000002.history", "marks"):
         (settings.wal / name).touch()
-    wal.begin_epoch(settings, "e", "000000010000000000000005")
+    wal.begin_epoch(settings, "e", "000000010000000000000005", {"base_stop": "then"})
     assert {path.name for path in settings.wal.iterdir()} == {*names[1:], "00000002.history", "marks", "epoch"}
     assert wal.epoch(settings) == "e"
     wal.start_over(settings)
@@ -134,7 +134,7 @@ def settings_of(stack: str, data: Path) -> Settings:
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_plan_says_what_the_service_needs(stack: str, tmp_path: Path) -> None:
     settings = settings_of(stack, tmp_path)
-    assert settings.repository == "/data/repository"
+    assert settings.repository.url == "/data/repository"
     assert "target_session_attrs=primary" in postgres.connection(settings, "primary")
 
 

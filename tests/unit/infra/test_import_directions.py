@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 LAYERS = (
     ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs", "infra.schedule"),
     ("infra.section",),
-    ("infra.objectives", "infra.routing"),
+    ("infra.objectives", "infra.routing", "infra.backups"),
     ("infra.settings", "infra.certificate"),
     ("infra.render", "infra.dashboards"),
     ("infra.plan",),
@@ -30,6 +30,7 @@ PURE = (
     "infra.section",
     "infra.objectives",
     "infra.routing",
+    "infra.backups",
     "infra.settings",
     "infra.certificate",
     "infra.render",

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from infra import names
-from infra.credentials import receiver_digests
+from infra.credentials import login_digests
 from infra.errors import SettingsError
 from infra.plan import build_plan
 from infra.settings import StackSettings
@@ -154,7 +154,7 @@ def test_a_receivers_secret_is_one_for_the_engine_and_never_a_name(recording: Re
 def test_another_secret_has_another_name_and_a_line_break_makes_none(text: str) -> None:
     def digest(secret: str, instance: str = "pidea-prod") -> str:
         pulumi.runtime.set_all_config({"pidea:receiver-call": secret}, ["pidea:receiver-call"])
-        return receiver_digests(["receiver-call"], instance)["receiver-call"]
+        return login_digests(["receiver-call"], instance)["receiver-call"]
 
     assert digest(text) == digest("another")
     assert digest(text) != digest("one")
@@ -164,10 +164,10 @@ def test_another_secret_has_another_name_and_a_line_break_makes_none(text: str) 
 def test_a_secret_that_is_missing_or_in_plain_is_refused() -> None:
     pulumi.runtime.set_all_config({}, [])
     with pytest.raises(SettingsError, match="pidea:receiver-call: must be set to the receiver's secret"):
-        receiver_digests(["receiver-call"], "pidea-prod")
+        login_digests(["receiver-call"], "pidea-prod")
     pulumi.runtime.set_all_config({"pidea:receiver-call": "key"}, [])
     with pytest.raises(SettingsError, match="stands in plain text"):
-        receiver_digests(["receiver-call"], "pidea-prod")
+        login_digests(["receiver-call"], "pidea-prod")
 
 
 def test_an_instance_beside_the_environment_tells_nobody_and_is_not_held() -> None:

@@ -1,0 +1,24 @@
+"""One PostgreSQL and one Redis for all tests of backups; each test has a backup service of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.backup.stand import Stand
+from tests.stack.plain import docker
+
+
+@pytest.fixture(scope="session")
+def stand() -> Iterator[Stand]:
+    if docker("version", "--format", "{{.Server.Version}}", check=False).strip() == "":
+        pytest.skip("Docker does not answer")
+    made = Stand("pidea-test-backup")
+    try:
+        made.up()
+        made.sql("CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL)")
+        made.write(1000)
+        yield made
+    finally:
+        made.close()
