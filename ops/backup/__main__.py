@@ -11,7 +11,7 @@ from typing import Any
 
 from ops.backup import catalog, log, moving, restore
 from ops.backup.drill import drill
-from ops.backup.errors import BackupError, ToolError
+from ops.backup.errors import BackupError, SpaceError, ToolError
 from ops.backup.jobs import ALL, Jobs
 from ops.backup.service import Service
 from ops.backup.settings import Settings, SettingsError
@@ -126,3 +126,7 @@ if __name__ == "__main__":
         log.line("ERROR", str(error), **({"said": error.said[-4000:]} if isinstance(error, ToolError) else {}))
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         sys.exit(error.exit_code)
+    except OSError as error:  # a disk that is full or cannot be read
+        log.line("ERROR", str(error))
+        sys.stdout.write(json.dumps({"error": f"The backup volume cannot be used: {error}."}) + "\n")
+        sys.exit(SpaceError.exit_code)

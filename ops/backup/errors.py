@@ -2,7 +2,7 @@
 
 BackupError
 ├── RequestError      what is asked for does not exist: a snapshot, a time; nothing was touched
-├── SpaceError        there is no room for it; nothing was touched
+├── SpaceError        there is no room for it; what was there before is untouched
 ├── BusyError         another backup, restore or drill is at work
 ├── ToolError         restic or a tool of a database failed; `said` has its own words
 │   └── PasswordError the repository does not open with the password
@@ -25,7 +25,7 @@ class RequestError(BackupError):
 
 
 class SpaceError(BackupError):
-    """Raised before a restore that would fill the disk."""
+    """Raised before a restore that would fill the disk, and where it is full."""
 
     exit_code = 3
 

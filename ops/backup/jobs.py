@@ -7,6 +7,7 @@ import datetime
 import json
 import re
 import secrets
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ops.backup import catalog, log, postgres, recovery, redis, state, wal
-from ops.backup.errors import BackupError, BusyError, DamageError, PasswordError, RequestError, ToolError
+from ops.backup.errors import BackupError, BusyError, DamageError, PasswordError, RequestError, SpaceError, ToolError
 from ops.backup.location import Location
 from ops.backup.restic import Restic
 from ops.backup.settings import Settings
@@ -26,6 +27,8 @@ _ATTEMPTS = 3
 _BETWEEN_ATTEMPTS_SECONDS = 5.0
 _WAL_WAIT_SECONDS = 300.0
 _HTTP_SECONDS = 10.0
+# With less nothing can be stored, whatever the tool that failed says of it.
+_FULL_BYTES = 1 << 20
 # Of the scheduled check: in three weeks every byte was read.
 DAILY_SHARE = "5%"
 
@@ -122,7 +125,12 @@ class Jobs:
             raise
         except (BackupError, OSError) as error:
             log.line("ERROR", f"{name} failed", error=str(error))
-            state.record(self.settings.data, name, last_failure_timestamp_seconds=time.time(), error=str(error))
+            # On a full disk what was known before stays; that the job is late is told all the same.
+            with contextlib.suppress(OSError):
+                state.record(self.settings.data, name, last_failure_timestamp_seconds=time.time(), error=str(error))
+            free = shutil.disk_usage(self.settings.data).free
+            if free < _FULL_BYTES and not isinstance(error, SpaceError):
+                raise SpaceError(f"The backup volume is full, {free >> 10} KiB are free; make room: {error}") from error
             raise
 
     def _timed(self, name: str, make: Callable[[], dict[str, Any]], *, attempts: int = _ATTEMPTS) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _SECONDS = 7200.0
 _LOCKED = "already locked"
 _WRONG_PASSWORD = ("wrong password or no key found", "no key found")
 _NO_CONFIG = "unable to open config file"
+_SSH_SAYS = "subprocess ssh: "
 # In the words of a file system or SFTP, of S3, and of a REST server.
 _NOT_THERE = ("no such file", "does not exist", "(404)")
 
@@ -205,11 +206,21 @@ class Restic:
                 what = f"Opening the repository {self.location.url}"
                 raise PasswordError(what, "the password is wrong; use the one that it was made with") from None
             if _LOCKED not in error.said:
-                raise
+                raise self._plainly(error) from None
         # Whoever needs the repository for himself holds both of our own locks (see `state.alone`), and we hold one: so
         # this lock is what a killed process has left behind.
         self.unlock()
         return attempt()
+
+    def _plainly(self, error: ToolError) -> ToolError:
+        # restic ends with a question and the address. What it could not do, or what SSH said, comes before.
+        lines = error.said.splitlines()
+        telling = [line for sign in (_NO_CONFIG, _SSH_SAYS) for line in lines if sign in line]
+        return (
+            ToolError(f"Opening the repository {self.location.url}", "\n".join([*lines, telling[-1]]))
+            if telling
+            else error
+        )
 
     def _tags(self, about: Mapping[str, str]) -> Iterator[str]:
         for key, value in {INSTANCE: self._instance, **about}.items():

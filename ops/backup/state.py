@@ -32,8 +32,11 @@ def record(data: Path, job: str, **values: Any) -> None:
         known = read(data)
         known.setdefault(job, {}).update(values)
         unfinished = data / f"state.json.{os.getpid()}"
-        unfinished.write_text(json.dumps(known, indent=1, sort_keys=True))
-        unfinished.rename(data / "state.json")
+        try:
+            unfinished.write_text(json.dumps(known, indent=1, sort_keys=True))
+            unfinished.rename(data / "state.json")
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

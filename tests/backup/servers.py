@@ -105,7 +105,7 @@ def sftp(name: str, network: str, folder: Path) -> Server:
     (folder / name / "host-key").chmod(0o600)
     (folder / name / "authorized").write_text(f"restrict {_public(user)}\n")
     command = [
-        *("/usr/sbin/sshd", "-D", "-e", "-p", "2222", "-h", "/tls/host-key"),
+        *("/usr/sbin/sshd", "-f", "/dev/null", "-D", "-e", "-p", "2222", "-h", "/tls/host-key"),
         *("-o", "AuthorizedKeysFile=/tls/authorized", "-o", "PasswordAuthentication=no", "-o", "UsePAM=no"),
         *("-o", "ForceCommand=internal-sftp", "-o", "Subsystem=sftp internal-sftp", "-o", "StrictModes=no"),
     ]
