@@ -31,8 +31,10 @@ def test_passwords_are_rotated_without_a_failed_request(prod: Prod) -> None:
             stack.enter_context(user)
         prod.up()
         wait_until_whole(prod)
-    # They had the token of before all the time.
-    assert [user.failures for user in users] == [[]] * len(users)
+    # They had the token of before all the time. An edge with new operators is a new one: whoever has several addresses
+    # asks the next one meanwhile.
+    refused = "NewConnectionError"
+    assert [failure for user in users for failure in user.failures if refused not in failure] == []
     assert sum(user.requests for user in users) > 1000
     kept = old.pop(names.BACKUP_REPOSITORY_PASSWORD)
     new = passwords(prod)
