@@ -13,9 +13,8 @@ import asyncpg
 
 T = TypeVar("T")
 
-# A hand-over takes a few seconds. When a machine is lost, the next primary is promised within fifteen: whoever asks
-# meanwhile gets a late answer and no error.
-PATIENCE_SECONDS = 15.0
+# A hand-over takes a second or two. When a server has died, the next one is there within nine.
+PATIENCE_SECONDS = 9.0
 PAUSE_SECONDS = 0.1
 
 # What a connection says when the primary is another server now, or none.
