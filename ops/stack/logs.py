@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import queue
 import re
+import threading
 from collections.abc import Iterator, Mapping
 
 import docker
 
+from ops import console
 from ops.errors import UsageError
 from ops.stack import swarm
 
 _TASK_KEY = "com.docker.swarm.task.id"
+_SILENCE_SECONDS = 20.0
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -49,7 +53,7 @@ def _raw(
     api: docker.APIClient, service_id: str, *, follow: bool = False, tail: str = "all", timestamps: bool = False
 ) -> Iterator[str]:
     buffered = b""
-    for chunk in api.service_logs(
+    chunks = api.service_logs(
         service_id,
         details=True,
         stdout=True,
@@ -58,9 +62,40 @@ def _raw(
         tail=tail,
         timestamps=timestamps,
         is_tty=False,
-    ):
+    )
+    for chunk in chunks if follow else until_silent(chunks, _SILENCE_SECONDS):
         *complete, buffered = (buffered + chunk).split(b"\n")
         yield from (line.decode(errors="replace") for line in complete)
+
+
+def until_silent(chunks: Iterator[bytes], seconds: float) -> Iterator[bytes]:
+    """The chunks until their end, or until none has come for `seconds`, which is said: some may be missing then.
+
+    Docker does not always end the logs of a service whose tasks changed, and its client waits for ever.
+    """
+    arrived: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for chunk in chunks:
+                arrived.put(chunk)
+            arrived.put(None)
+        except Exception as error:  # whatever it is, the reader gets it
+            arrived.put(error)
+
+    # It ends with the client's connection at the latest.
+    threading.Thread(target=read, daemon=True, name="service logs").start()
+    while True:
+        try:
+            chunk = arrived.get(timeout=seconds)
+        except queue.Empty:
+            console.say(f"Docker sent no more lines for {seconds:.0f} s and no end of them; some may be missing.")
+            return
+        if isinstance(chunk, Exception):
+            raise chunk
+        if chunk is None:
+            return
+        yield chunk
 
 
 def _labelled(line: str, logical: str, slots: Mapping[str, int]) -> str:
