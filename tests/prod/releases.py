@@ -38,7 +38,9 @@ def pushed(image: str, name: str, change: str) -> Iterator[str]:
     reference = f"{registry}/pidea/{name}:1"
     dockerfile = f"FROM {image}\nUSER root\n{change}\nUSER app\n"
     with swarm.client(300.0) as api:
-        for message in api.build(fileobj=io.BytesIO(dockerfile.encode()), tag=reference, decode=True):
+        for message in api.build(
+            fileobj=io.BytesIO(dockerfile.encode()), tag=reference, decode=True, rm=True, forcerm=True
+        ):
             assert "error" not in message, message
     try:
         with swarm.client(300.0) as api:
