@@ -35,6 +35,22 @@ class LatencySettings(Section):
         return threshold_seconds
 
 
+class FreshnessSettings(Section):
+    """The part of the time in which everything written until `maximum_age_seconds` ago was in a backup.
+
+    While nobody writes, WAL is stored every five minutes; less than that could not be told from a failure.
+    """
+
+    target: Target = 0.99
+    maximum_age_seconds: Annotated[int, pydantic.Field(ge=600, le=86_400)] = 600
+
+
+class TracingObjective(Section):
+    """The part of the spans handed in that were kept."""
+
+    target: Target = 0.99
+
+
 class ObjectiveSettings(Section):
     """All objectives, over a rolling period of `window_days`.
 
@@ -49,3 +65,5 @@ class ObjectiveSettings(Section):
     cached_reads: LatencySettings = LatencySettings(thresholdSeconds=0.1)
     uncached_reads: LatencySettings = LatencySettings(thresholdSeconds=0.5)
     writes: LatencySettings = LatencySettings(thresholdSeconds=0.5)
+    backups: FreshnessSettings = FreshnessSettings()
+    tracing: TracingObjective = TracingObjective()

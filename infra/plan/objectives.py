@@ -17,13 +17,15 @@ _READS = 'pidea_cached_read_duration_seconds_%s{source=~"%s"%s}'
 _WRITES = (
     'pidea_http_request_duration_seconds_%s{method=~"POST|PUT|PATCH|DELETE", route=~"/api/chats.*", status!~"5.."%s}'
 )
+# Until when everything is stored. A service that is gone stores nothing more: what it said last is remembered.
+_STORED = "last_over_time(pidea_backup_wal_until_timestamp_seconds[6h])"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
     """A promise. `requests` and `failures` are PromQL for rates over 5 min; `service` is whom a breach concerns.
 
-    A promise about time rather than requests (a backup not older than a day) counts looks: `requests` is one a second,
+    A promise about time rather than requests (how old a backup is) counts seconds: `requests` is one a second,
     `failures` is one a second while it is broken.
     """
 
@@ -49,6 +51,14 @@ def objectives(settings: StackSettings) -> tuple[Objective, ...]:
         _latency("cached-reads", slo.cached_reads, _READS % ("%s", "l1|l2", "%s")),
         _latency("uncached-reads", slo.uncached_reads, _READS % ("%s", "origin", "%s")),
         _latency("writes", slo.writes, _WRITES),
+        Objective(
+            name="backups",
+            service=names.BACKUP,
+            target=slo.backups.target,
+            requests=f"max({_STORED} > bool 0)",
+            failures=f"max(time() - ({_STORED} > 0) > bool {slo.backups.maximum_age_seconds})",
+        ),
+        _tracing(settings),
     )
 
 
@@ -60,6 +70,22 @@ def config(settings: StackSettings) -> ConfigSpec:
         objectives=objectives(settings),
         window_days=settings.slo.window_days,
         minimum_failures=settings.slo.minimum_failures,
+    )
+
+
+def _tracing(settings: StackSettings) -> Objective:
+    # Where the application hands them in; what comes from there to Jaeger must not count twice.
+    spans = f'{{job="{names.COLLECTOR if settings.nodes > 1 else names.JAEGER}"}}'
+    accepted, refused, failed = (
+        _or_nothing(f"otelcol_{what}_spans_total{spans}")
+        for what in ("receiver_accepted", "receiver_refused", "exporter_send_failed")
+    )
+    return Objective(
+        name="tracing",
+        service=names.JAEGER,
+        target=settings.slo.tracing.target,
+        requests=f"{accepted} + {refused}",
+        failures=f"{refused} + {failed}",
     )
 
 
@@ -79,3 +105,8 @@ def _latency(name: str, wanted: LatencySettings, histogram: str) -> Objective:
 
 def _rate(series: str) -> str:
     return f"sum(rate({series}[5m]))"
+
+
+def _or_nothing(series: str) -> str:
+    # A counter of spans is not there before its first one.
+    return f"({_rate(series)} or vector(0))"

@@ -44,7 +44,11 @@ def config(settings: StackSettings, *, conf_file: str, hba_file: str) -> ConfigS
 
 def services(settings: StackSettings, server: ServiceSpec) -> tuple[ServiceSpec, ...]:
     """The members: each is `server` under Patroni, on a node of its own."""
-    return tuple(_member(settings, server, slot) for slot in range(1, settings.postgres.standbys + 2))
+    return tuple(_member(settings, server, slot) for slot in _slots(settings))
+
+
+def _slots(settings: StackSettings) -> range:
+    return range(1, settings.postgres.standbys + 2)
 
 
 def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceSpec:
@@ -69,6 +73,8 @@ def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceS
         env=MappingProxyType(
             {
                 "GENERATION": str(settings.secrets_version),
+                # Who may be a synchronous standby; see images/patroni/patroni-member.
+                "MEMBERS": " ".join(names.member(names.POSTGRES, one) for one in _slots(settings)),
                 "PATRONI_NAME": name,
                 "PATRONI_RESTAPI_CONNECT_ADDRESS": f"{host}:{names.PATRONI_PORT}",
                 "PATRONI_POSTGRESQL_CONNECT_ADDRESS": f"{host}:{names.POSTGRES_PORT}",

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RULES = REPOSITORY / "infra" / "rules"
 CASES = REPOSITORY / "tests" / "alerts"
 # A metric with its matchers, if any: pg_up, up{job="app"}.
-_METRIC = re.compile(r"\b(?P<name>(?:pidea|haproxy|pg|redis|node)_\w+)(?:\{(?P<matchers>[^}]*)\})?")
+_METRIC = re.compile(r"\b(?P<name>(?:pidea|haproxy|pg|redis|node|otelcol)_\w+)(?:\{(?P<matchers>[^}]*)\})?")
 
 
 @dataclass(frozen=True)

@@ -166,14 +166,19 @@ def test_the_controllers_metrics_are_its_own() -> None:
         assert labels <= exported[name] | {"job", "instance"}, f"{name} has no label {labels - exported[name]}"
 
 
+def backups_metrics(folder: Path) -> dict[str, set[str]]:
+    """The backup service's samples and their labels, from its page once the jobs have run; `folder` keeps what they say."""
+    state.record(folder, "wal", until_timestamp_seconds=1.0)
+    state.record(folder, "tidy", repository_bytes=1)
+    for job in ("postgres", "drill", "check"):
+        state.record(folder, job, last_success_timestamp_seconds=1.0)
+    page = text_string_to_metric_families(backup_metrics.text(folder, 0.0))
+    return {sample.name: set(sample.labels) for family in page for sample in family.samples}
+
+
 def test_the_backups_metrics_are_its_own(tmp_path: Path) -> None:
     """Every figure that an alert reads is on the service's page once the jobs have run."""
-    state.record(tmp_path, "wal", until_timestamp_seconds=1.0)
-    state.record(tmp_path, "tidy", repository_bytes=1)
-    for job in ("postgres", "drill", "check"):
-        state.record(tmp_path, job, last_success_timestamp_seconds=1.0)
-    page = text_string_to_metric_families(backup_metrics.text(tmp_path, 0.0))
-    exported = {sample.name: set(sample.labels) for family in page for sample in family.samples}
+    exported = backups_metrics(tmp_path)
     found = [pair for rule in rules() for pair in rule.metrics.items() if pair[0].startswith("pidea_backup_")]
     assert len(found) >= 6
     for name, labels in found:

@@ -78,7 +78,7 @@ def test_a_budget_that_users_see_spent_holds_a_deployment(ask: Ask, capsys: pyte
 
     eventually(lambda: spent() == ["availability"])
     found = {promise.name: promise for promise in slo.promises(ask)}
-    assert set(found) == {"availability", "cached-reads", "uncached-reads", "writes"}
+    assert set(found) == {"availability", "backups", "cached-reads", "tracing", "uncached-reads", "writes"}
     # One in ten, where one in a thousand may: a hundred times too fast.
     assert found["availability"].burn_rates["1h"] == pytest.approx(100, rel=0.01)
     assert found["availability"].remaining_ratio == pytest.approx(-99, rel=0.01)

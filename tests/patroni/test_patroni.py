@@ -119,6 +119,34 @@ def test_planned_hand_over(stand: Stand, writers: Writers) -> None:
     assert postgres.look(stand.run, old).role == "standby"
 
 
+def test_a_backup_that_has_a_write_is_no_standby(stand: Stand, writers: Writers) -> None:
+    """Nobody can be promoted from it: with the standbys gone nothing is acknowledged, though a receiver has it all."""
+    primary, _ = measure.settle(stand)
+    standbys = [member for member in stand.members if member != primary]
+    receive = (
+        "read -r PGPASSWORD; export PGPASSWORD; mkdir -p /tmp/wal;"
+        f" pg_receivewal --synchronous --directory=/tmp/wal --host=$(hostname) --username={names.POSTGRES_BACKUP_USERNAME}"
+        " > /dev/null 2>&1 & echo $!"
+    )
+    login = stand.passwords[names.POSTGRES_BACKUP_PASSWORD] + "\n"
+    receiver = stand.run(primary, ("bash", "-c", receive), login).strip()
+    try:
+        for member in standbys:
+            stand.stop(member)
+        # Patroni has noticed by then, and took whoever is there before.
+        time.sleep(15)
+        acknowledged = len(writers.acknowledged)
+        time.sleep(5)
+        state = "SELECT sync_state FROM pg_stat_replication WHERE application_name = 'pg_receivewal'"
+        assert stand.sql(primary, state) == "async"
+        assert len(writers.acknowledged) == acknowledged
+    finally:
+        for member in standbys:
+            stand.start(member)
+        stand.run(primary, ("bash", "-c", f"kill {receiver}; rm -rf /tmp/wal"))
+    writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
+
+
 def test_no_hand_over_while_a_standby_is_missing(stand: Stand, writers: Writers) -> None:
     primary, standby = measure.settle(stand)
     stand.stop(standby)

@@ -66,7 +66,7 @@ def test_promises_are_measured_and_shown(stack: Instance, endpoints: Endpoints) 
         series = endpoints.prometheus("query", query="slo:requests:rate5m > 0")["result"]
         return {one["metric"]["slo"]: float(one["value"][1]) for one in series}
 
-    promises = {"availability", "cached-reads", "uncached-reads", "writes"}
+    promises = {"availability", "backups", "cached-reads", "tracing", "uncached-reads", "writes"}
     wait_until(lambda: set(measured()) == promises, "all are measured", timeout_seconds=MEASURED_WITHIN_SECONDS)
     done = stack.pidea("slo", "--json")
     assert done.code == 0, done.text
