@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from types import TracebackType
 from typing import Self
 
@@ -42,7 +43,9 @@ class Traffic:
                 url = self._endpoints.messages()
                 for content in written:
                     self.requests += 1
-                    self._endpoints.write(url, content)
+                    # As whoever cannot have a write lost or doubled: without a key, one that a server left in the
+                    # middle of its commit is answered 503, since nobody knows what became of it.
+                    self._endpoints.write(url, content, **{"Idempotency-Key": str(uuid.uuid4())})
                 self.requests += 1
                 if (read := self._endpoints.contents(url)) != written:
                     self.failures.append(f"read {read} after writing {written}")

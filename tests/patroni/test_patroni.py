@@ -139,6 +139,7 @@ def test_a_backup_that_has_a_write_is_no_standby(stand: Stand, writers: Writers)
         time.sleep(5)
         state = "SELECT sync_state FROM pg_stat_replication WHERE application_name = 'pg_receivewal'"
         assert stand.sql(primary, state) == "async"
+        assert postgres.look(stand.run, primary).role == "primary"
         assert len(writers.acknowledged) == acknowledged
     finally:
         for member in standbys:
