@@ -120,6 +120,8 @@ def _start(folder: Path, files: Path, wal: Path, at: datetime.datetime | str, *,
         target = f"recovery_target_lsn = '{at}'\nrecovery_target_inclusive = off"
     else:
         target = f"recovery_target_time = '{catalog.tagged(at)}'"
+    # A base of a standby says that it is one, and would wait for more WAL for ever.
+    (files / "standby.signal").unlink(missing_ok=True)
     (files / "recovery.signal").touch()
     log.line("INFO", "replaying WAL", until=str(at))
     if not is_last:
