@@ -63,8 +63,4 @@ class StackClusters:
 
     @property
     def _postgres_servers(self) -> tuple[str, ...]:
-        return tuple(
-            service.name
-            for service in self.plan.services
-            if service.name.rpartition("-")[0] == names.POSTGRES and service.name.rpartition("-")[2].isdigit()
-        )
+        return postgres.servers(self.plan)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 from infra import names
+from infra.spec import DeploymentPlan
 from ops.cluster.members import MemberError
 from ops.errors import DeployError
 
@@ -83,6 +84,15 @@ class Member:
 def member_names(standbys: int) -> tuple[str, ...]:
     """The members of a cluster with so many standbys."""
     return tuple(names.member(names.POSTGRES, slot) for slot in range(1, standbys + 2))
+
+
+def servers(deployment: DeploymentPlan) -> tuple[str, ...]:
+    """The members that a plan asks for; none where PostgreSQL is one server."""
+    return tuple(
+        service.name
+        for service in deployment.services
+        if service.name.rpartition("-")[0] == names.POSTGRES and service.name.rpartition("-")[2].isdigit()
+    )
 
 
 def look(run: Exec, member: str) -> Member:

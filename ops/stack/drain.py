@@ -15,7 +15,6 @@ from ops.cluster.members import Members
 from ops.errors import DeployError, UsageError
 from ops.stack import settings, swarm, target
 from ops.stack.reference import Stack
-from ops.stack.rolling import cluster_of
 
 _FORCE = "Repair that first; with --force the node is taken out all the same, without a hand-over."
 _END_SECONDS = 120.0
@@ -72,24 +71,19 @@ def problems(stack: Stack, plan: DeploymentPlan) -> list[str]:
     run = _members(stack, plan).run
     layout = redis.layout(plan)
     found = redis.problems(layout, run) if layout else []
-    servers = _servers(plan)
+    servers = postgres.servers(plan)
     return [*found, *(postgres.problems(postgres.look_at_all(run, servers)) if servers else [])]
 
 
 def _hand_over(stack: Stack, plan: DeploymentPlan, node: str, say: Say) -> None:
     members = _members(stack, plan)
-    layout, servers = redis.layout(plan), _servers(plan)
+    layout, servers = redis.layout(plan), postgres.servers(plan)
     if layout and (chief := redis.primary(layout, members.run)) and members.place(chief).node == node:
         done = redis_hand_over.hand_over(layout, members.run)
         say(f"Redis was handed over from {done.old} to {done.new} in {done.milliseconds} ms")
     leader = postgres.primary_of(postgres.look_at_all(members.run, servers)) if servers else None
     if leader is not None and members.place(leader.name).node == node:
         postgres.hand_over(members.run, servers, say=say)
-
-
-def _servers(plan: DeploymentPlan) -> list[str]:
-    """The members of PostgreSQL's cluster; none where it is one server."""
-    return [s.name for s in plan.services if cluster_of(s.name) == names.POSTGRES and s.name != names.POSTGRES]
 
 
 def _members(stack: Stack, plan: DeploymentPlan) -> Members:
