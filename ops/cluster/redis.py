@@ -187,13 +187,14 @@ def _opinions(members: Layout, sentinel: Sentinel, chief: str, others: Sequence[
     return [*found, *(f"{sentinel.name} knows {name}, which is not in the plan" for name in sorted(strangers))]
 
 
-def _answers(run: Exec, member: str, port: int, *commands: str) -> list[str]:
+def answers(run: Exec, member: str, port: int, *commands: str) -> list[str]:
+    """What a member answers the administrator: a line of JSON for each command, or as many as its text has."""
     return run(member, ["bash", "-c", _ASK, "ask", str(port), *commands]).splitlines()
 
 
 def _server(members: Layout, run: Exec, member: str) -> Server:
     # The one answer that is text even so.
-    lines = _answers(run, member, names.REDIS_PORT, "INFO replication")
+    lines = answers(run, member, names.REDIS_PORT, "INFO replication")
     info = dict(line.split(":", 1) for line in lines if ":" in line)
     replicas = [
         dict(part.split("=", 1) for part in value.split(","))
@@ -213,7 +214,7 @@ def _server(members: Layout, run: Exec, member: str) -> Server:
 
 def _sentinel(members: Layout, run: Exec, member: str) -> Sentinel:
     questions = (f"SENTINEL {what} {names.REDIS_PRIMARY}" for what in ("MASTER", "REPLICAS", "SENTINELS"))
-    lines = _answers(run, member, names.SENTINEL_PORT, *questions, "SENTINEL MYID")
+    lines = answers(run, member, names.SENTINEL_PORT, *questions, "SENTINEL MYID")
     chief, replicas, others, identity = (json.loads(line) for line in lines)
     return Sentinel(
         name=member,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ops.errors import HostError, UsageError
-from ops.stack import restore
+from ops.stack import restore, restore_steps
 
 
 @pytest.mark.parametrize("prepared", [{"schema": 3, "schema_now": 3}, {"schema": 2, "schema_now": 3}, {"schema": None}])
@@ -23,6 +23,6 @@ def test_a_newer_schema_is_refused_unless_it_is_meant() -> None:
 
 
 def test_what_does_not_fit_beside_the_files_in_use_is_refused() -> None:
-    restore.refuse_without_room("postgres", needed_bytes=100 << 20, free_bytes=200 << 20)
+    restore_steps.refuse_without_room("postgres", needed_bytes=100 << 20, free_bytes=200 << 20)
     with pytest.raises(HostError, match=r"take 180 MiB in the volume of postgres.* 200 are free; make room"):
-        restore.refuse_without_room("postgres", needed_bytes=180 << 20, free_bytes=200 << 20)
+        restore_steps.refuse_without_room("postgres", needed_bytes=180 << 20, free_bytes=200 << 20)
