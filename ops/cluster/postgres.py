@@ -20,6 +20,7 @@ from ops.errors import DeployError
 # A standby that has so much left to replay is replayed in well under a second.
 MAX_LAG_BYTES: Final = 1024 * 1024
 HAND_OVER_SECONDS: Final = 60.0
+_AGREED_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.2
 _SQL: Final = """
 SELECT json_build_object(
@@ -169,14 +170,7 @@ def hand_over(
     Raises DeployError before anything is touched where the cluster is not whole, and afterwards where the new primary
     and a synchronous standby are not there within `seconds`.
     """
-    old, chosen = candidate(look_at_all(run, members))
-    # What a shutdown would have to write is written beforehand, while writes go on.
-    run(old, ("psql", "-XAtq", "--dbname=postgres", "--command", "CHECKPOINT"), "")
-    say(f"handing PostgreSQL over from {old} to {chosen}")
-    request = json.dumps({"leader": old, "candidate": chosen})
-    answer = run(old, ("python3", "-c", _REQUEST % names.PATRONI_PORT, "/switchover", "POST"), request).strip()
-    if not answer.startswith("200"):
-        raise DeployError(f"Patroni on {old} refused the hand-over: {answer}")
+    chosen = _begin_hand_over(run, members, say)
     deadline = time.monotonic() + seconds
     while True:
         now = look_at_all(run, members)
@@ -186,4 +180,21 @@ def hand_over(
         if time.monotonic() > deadline:
             left = "\n".join(problems(now)) or f"{primary.name if primary else 'nobody'} is the primary, not {chosen}"
             raise DeployError(f"The hand-over of PostgreSQL to {chosen} is not through after {seconds:.0f} s:\n{left}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _begin_hand_over(run: Exec, members: Sequence[str], say: Callable[[str], None]) -> str:
+    deadline = time.monotonic() + _AGREED_SECONDS
+    while True:
+        old, chosen = candidate(look_at_all(run, members))
+        # What a shutdown would have to write is written beforehand, while writes go on.
+        run(old, ("psql", "-XAtq", "--dbname=postgres", "--command", "CHECKPOINT"), "")
+        say(f"handing PostgreSQL over from {old} to {chosen}")
+        request = json.dumps({"leader": old, "candidate": chosen})
+        answer = run(old, ("python3", "-c", _REQUEST % names.PATRONI_PORT, "/switchover", "POST"), request).strip()
+        if answer.startswith("200"):
+            return chosen
+        # PostgreSQL names its synchronous standby a moment before etcd does, which Patroni goes by.
+        if not answer.startswith("412") or time.monotonic() > deadline:
+            raise DeployError(f"Patroni on {old} refused the hand-over: {answer}")
         time.sleep(_POLL_SECONDS)

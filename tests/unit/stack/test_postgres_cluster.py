@@ -102,3 +102,37 @@ def test_nothing_is_touched_where_the_cluster_is_not_whole() -> None:
         hand_over(run, ("postgres-1", "postgres-2"))
     assert {command[0] for command in asked} == {"psql"}
     assert len(asked) == 2
+
+
+class Cluster:
+    """Three members, of which Patroni answers to requests for a hand-over what it is told to, the last one for good."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.primary = "postgres-1"
+
+    def run(self, member: str, command: Sequence[str], stdin: str = "", /) -> str:
+        if command[0] == "python3":
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            if answer.startswith("200"):
+                self.primary = json.loads(stdin)["candidate"]
+            return answer
+        if member != self.primary:
+            return json.dumps({"standby": True, "timeline": 1, "source": "p", "streaming": True, "standbys": {}})
+        others = sorted({"postgres-1", "postgres-2", "postgres-3"} - {member})
+        standbys = {
+            name: {"state": "streaming", "sync": sync, "lag": 0}
+            for name, sync in zip(others, ("sync", "async"), strict=True)
+        }
+        return json.dumps({"standby": False, "timeline": 1, "source": None, "streaming": False, "standbys": standbys})
+
+
+def test_a_standby_that_etcd_does_not_name_yet_is_waited_for() -> None:
+    cluster = Cluster("412 candidate name does not match with sync_standby", "200 Successfully switched over")
+    assert hand_over(cluster.run, member_names(2), say=lambda _: None) == "postgres-2"
+
+
+def test_what_patroni_refuses_is_said_in_its_words() -> None:
+    cluster = Cluster("503 Switchover failed")
+    with pytest.raises(DeployError, match="postgres-1 refused the hand-over: 503 Switchover failed"):
+        hand_over(cluster.run, member_names(2), say=lambda _: None)
