@@ -167,7 +167,7 @@ def test_the_controllers_metrics_are_its_own() -> None:
 
 
 def backups_metrics(folder: Path) -> dict[str, set[str]]:
-    """The backup service's samples and their labels, from its page once the jobs have run; `folder` keeps what they say."""
+    """The backup service's samples and their labels, from its page once the jobs have run; `folder` is its memory."""
     state.record(folder, "wal", until_timestamp_seconds=1.0)
     state.record(folder, "tidy", repository_bytes=1)
     for job in ("postgres", "drill", "check"):

@@ -134,8 +134,8 @@ def test_a_backup_that_has_a_write_is_no_standby(stand: Stand, writers: Writers)
     standbys = [member for member in stand.members if member != primary]
     receive = (
         "read -r PGPASSWORD; export PGPASSWORD; mkdir -p /tmp/wal;"
-        f" pg_receivewal --synchronous --directory=/tmp/wal --host=$(hostname) --username={names.POSTGRES_BACKUP_USERNAME}"
-        " > /dev/null 2>&1 & echo $!"
+        " pg_receivewal --synchronous --directory=/tmp/wal --host=$(hostname)"
+        f" --username={names.POSTGRES_BACKUP_USERNAME} > /dev/null 2>&1 & echo $!"
     )
     login = stand.passwords[names.POSTGRES_BACKUP_PASSWORD] + "\n"
     receiver = stand.run(primary, ("bash", "-c", receive), login).strip()
