@@ -15,6 +15,9 @@ from ops.backup.restic import Snapshot
 from ops.backup.settings import Retention
 
 BASE, WAL, REDIS, ALERTMANAGER, STATE = "base", "wal", "redis", "alertmanager", "state"
+# A restore of PostgreSQL empties the cache, and the next copy is of that: the one from before must still be there, as
+# must what somebody has stored by hand before a change.
+_ALL_KEPT = datetime.timedelta(days=1)
 # The WAL snapshot before the newest one is kept too: the newest may have been written while something broke.
 _WAL_SNAPSHOTS_KEPT = 2
 
@@ -116,10 +119,11 @@ def superfluous(snapshots: Sequence[Snapshot], retention: Retention) -> list[Sna
     for kind in (BASE, REDIS, ALERTMANAGER, STATE):
         ours = whole_bases(snapshots) if kind == BASE else [s for s in snapshots if s.kind == kind]
         kept = {s.id for s in _kept(ours, retention)}
-        if kind == BASE and ours:
-            # Any second of the last days can be chosen, so every base of these days stays.
+        if ours:
             newest = max(s.time for s in ours)
-            kept |= {s.id for s in ours if newest - s.time < datetime.timedelta(days=retention.daily)}
+            # Any second of the last days can be chosen, so every base of these days stays.
+            span = datetime.timedelta(days=retention.daily) if kind == BASE else _ALL_KEPT
+            kept |= {s.id for s in ours if newest - s.time < span}
         gone += [s for s in ours if s.id not in kept]
     epochs = {s.about["epoch"] for s in snapshots if s.kind == BASE} - {
         s.about["epoch"] for s in gone if s.kind == BASE

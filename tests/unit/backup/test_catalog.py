@@ -95,3 +95,12 @@ def test_bases_of_the_last_days_stay_and_older_ones_thin_out_with_their_wal() ->
 def test_the_newest_of_a_kind_is_never_forgotten() -> None:
     old = Snapshot(id="r".ljust(64, "0"), time=START, about={"kind": "redis"})
     assert gone((old, base("a", 10000), wal("a", 10001)), Retention(daily=1, weekly=0, monthly=0)) == set()
+
+
+def test_every_copy_of_the_last_day_stays() -> None:
+    copies = [
+        Snapshot(id=name.ljust(64, "0"), time=hours(at), about={"kind": "redis"})
+        # By schedule the night before, by hand, and of the cache that a restore of PostgreSQL has emptied.
+        for name, at in (("night", 2), ("hand", 34), ("emptied", 35), ("earlier", 1))
+    ]
+    assert gone(copies, Retention(daily=7, weekly=0, monthly=0)) == {"earlier"}
