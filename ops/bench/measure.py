@@ -288,7 +288,12 @@ def _origin_calls(metrics: dict[tuple[str, frozenset[tuple[str, str]]], float]) 
 
 
 def _steady(stand: Stand, name: str, seconds: int) -> list[dict[str, Any]]:
-    output = stand.run(["python", "steady.py", stand.host(name), str(STEADY_PER_SECOND), str(seconds)])
+    return steady(stand, stand.host(name), STEADY_PER_SECOND, seconds)
+
+
+def steady(stand: Stand, host: str, per_second: int, seconds: int) -> list[dict[str, Any]]:
+    """What steady.py prints of a load on `host`, by the second."""
+    output = stand.run(["python", "steady.py", host, str(per_second), str(seconds)])
     return sorted((json.loads(line) for line in output.splitlines()), key=lambda item: item["second"])
 
 
@@ -297,10 +302,11 @@ def outage_of(service: str, what: str, seen: Sequence[dict[str, Any]], away_seco
     # The load begins a moment after the clock of what is done does: a second on either side belongs to "during".
     begun, back = BEFORE_SECONDS - 1, BEFORE_SECONDS + round(away_seconds) + 1
     parts = {"before": seen[:begun], "during": seen[begun:back], "after": seen[back:]}
-    return Outage(service, what, tuple(_phase(name, part) for name, part in parts.items() if part), _timeline(seen))
+    return Outage(service, what, tuple(phase(name, part) for name, part in parts.items() if part), _timeline(seen))
 
 
-def _phase(name: str, part: Sequence[dict[str, Any]]) -> Phase:
+def phase(name: str, part: Sequence[dict[str, Any]]) -> Phase:
+    """Seconds of a steady load together."""
     latencies = sorted(value for second in part for value in second["latencies_ms"])
 
     def total(key: str) -> int:

@@ -36,7 +36,7 @@ def variants(calm: Mapping[str, Load], limit: Mapping[str, Load]) -> str:
 
 def _variants(measured: Mapping[str, Load]) -> str:
     on, off = measured["optimised"], measured["baseline"]
-    return _table(
+    return table(
         ("", "baseline", "optimised", "ratio"),
         [
             ("requests a second", *_pair(off, on, "throughput_per_second", 0, more_is_better=True)),
@@ -61,7 +61,7 @@ def libraries(measured: Mapping[str, Load]) -> str:
     def row(title: str, key: str, digits: int) -> Row:
         return (title, *(_number(getattr(measured[name], key), digits) for name in names))
 
-    return _table(
+    return table(
         ("", *names),
         [
             row("requests a second", "throughput_per_second", 0),
@@ -100,7 +100,7 @@ def outages(measured: Iterable[Outage]) -> str:
         if outage.breaker
     ]
     load = f"A steady {STEADY_PER_SECOND} requests a second, sent whatever becomes of them; at second {BEFORE_SECONDS}:"
-    return "\n\n".join([load, _table(header, rows), *timelines])
+    return "\n\n".join([load, table(header, rows), *timelines])
 
 
 def identical(measured: Identical) -> str:
@@ -115,7 +115,7 @@ def identical(measured: Identical) -> str:
 def monitoring(measured: Mapping[str, Load]) -> str:
     """What metrics, traces and logs cost."""
     loud, silent = measured["measured"], measured["silent"]
-    return _table(
+    return table(
         ("of a read from L1", "switched off", "switched on", "more"),
         [
             ("p50 (ms)", _number(silent.p50_ms, 3), _number(loud.p50_ms, 3), _number(loud.p50_ms - silent.p50_ms, 3)),
@@ -141,7 +141,7 @@ def soak(measured: Soak) -> str:
     )
     load = f"{measured.seconds} s, {measured.requests:,} requests, {measured.failed} failed."
     header = ("tenth", "resident MiB", "open files", "connections of the pool", "tasks behind requests")
-    return f"{load}\n\n{_table(header, rows)}"
+    return f"{load}\n\n{table(header, rows)}"
 
 
 def conditions(seconds: int, rounds: int) -> str:
@@ -166,7 +166,8 @@ def write(readme: Path, sections: Mapping[str, str]) -> None:
     readme.write_text(text, encoding="utf-8")
 
 
-def _table(header: Row, rows: Iterable[Row]) -> str:
+def table(header: Row, rows: Iterable[Row]) -> str:
+    """In Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 

@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra import names, outputs
 from ops import console
 from ops.errors import DeployError
-from ops.stack import deploy, environment, settings, swarm, teardown
+from ops.stack import deploy, environment, instances, settings, swarm, teardown
 from ops.stack.pulumi import Pulumi
-from ops.stack.reference import resolve
+from ops.stack.reference import Stack, resolve
 
 INSTANCE = "bench-app"
 LABEL = "dev.pidea.bench"
@@ -62,16 +63,22 @@ class Mix:
 class Stand:
     """The running stand. Made by `opened`."""
 
-    def __init__(self, api: docker.APIClient, instance: str, token: str, image: str) -> None:
+    def __init__(self, stack: Stack, api: docker.APIClient, instance: str, token: str, image: str) -> None:
+        self.stack = stack
         self._api = api
-        self._instance = instance
+        self.instance = instance
         self._token = token
         self._image = image
         self.mix = Mix()
 
     def host(self, name: str) -> str:
         """A service's name in Docker, and in the stack's network."""
-        return names.physical(self._instance, f"bench-{name}")
+        return names.physical(self.instance, f"bench-{name}")
+
+    @property
+    def edge(self) -> str:
+        """The edge's name in the stack's network, where users' requests come in."""
+        return names.physical(self.instance, names.EDGE)
 
     def backend(self, name: str, replicas: int = 1, **env: str) -> None:
         """Start the application as the stack runs it, but for some settings."""
@@ -95,13 +102,33 @@ class Stand:
         self._wait_until(lambda: self._has_replicas(library, 1), f"{self.host(library)} cannot be reached")
 
     def driver(self) -> None:
-        """Start the container that load comes from, and fill the database."""
+        """Start the container that load comes from."""
         template = self._template(names.APP)
         template["ContainerSpec"] |= {"Image": self._image, "Args": ["sleep", "infinity"]}
         template["ContainerSpec"].pop("Healthcheck")
         template["Resources"] = {}
         self._create(DRIVER, template, {})
+
+    def seed(self) -> None:
+        """Fill the database with the mix's chats."""
         self.run(["python", "seed.py", names.API_CLIENT, str(self.mix.chats), str(self.mix.messages)])
+
+    def dumper(self, name: str) -> None:
+        """Start an empty PostgreSQL as the stack runs its own, which sees the files of the stack's Redis in `/redis`.
+
+        Its tools may use what the machine has, and as root read what is another user's.
+        """
+        template = self._template(names.POSTGRES)
+        redis = self._template(names.REDIS)
+        container = template["ContainerSpec"]
+        container.pop("CapabilityDrop", None)
+        files = [mount for mount in redis["ContainerSpec"]["Mounts"] if mount["Target"] == "/data"]
+        # Its own files go to the volume that its image declares, which is gone with the container.
+        container["Mounts"] = [
+            *(mount for mount in container["Mounts"] if mount["Target"] != "/data"),
+            *({**mount, "Target": "/redis", "ReadOnly": True} for mount in files),
+        ]
+        self._create(name, template, {})
 
     def wrk(
         self,
@@ -121,13 +148,24 @@ class Stand:
     def run(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
         """Run a program of the bench's image to its end and return its output."""
         environment = {**self.mix.environment, "TOKEN": self._token, **(env or {})}
-        made = self._api.exec_create(self.container(DRIVER), list(command), environment=environment)
+        return self.run_in(self.container(DRIVER), command, environment)
+
+    def run_in(
+        self, container: str, command: Sequence[str], env: Mapping[str, str] | None = None, *, user: str = ""
+    ) -> str:
+        """Run a program in any container to its end and return its output."""
+        made = self._api.exec_create(container, list(command), environment=dict(env or {}), user=user)
         output, errors = self._api.exec_start(made["Id"], demux=True)
         code = self._api.exec_inspect(made["Id"])["ExitCode"]
         if code != 0:
             said = (errors or output or b"").decode(errors="replace").strip().splitlines()
-            raise DeployError(f"{command[0]} {command[1]} in the benchmark failed ({code}): {' / '.join(said[-3:])}")
+            raise DeployError(f"{' '.join(command[:2])} in the benchmark failed ({code}): {' / '.join(said[-3:])}")
         return (output or b"").decode()
+
+    def cpu_seconds(self, container: str) -> float:
+        """Processor time that everything in a container has used since it started, as its cgroup counts it."""
+        stats = self._api.stats(container, stream=False, one_shot=True)
+        return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
 
     def metrics(self, name: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Every sample of every replica, added up."""
@@ -141,7 +179,7 @@ class Stand:
 
     def container(self, name: str, *, of_stack: bool = False) -> str:
         """The id of the running container of one of our services, or of one of the stack's."""
-        service = names.physical(self._instance, name) if of_stack else self.host(name)
+        service = names.physical(self.instance, name) if of_stack else self.host(name)
         found = self._api.containers(filters={"label": f"com.docker.swarm.service.name={service}"})
         if not found:
             raise DeployError(f"Service {service} has no running container; see `docker service ps {service}`.")
@@ -176,7 +214,7 @@ class Stand:
                 return
             self._api.kill(old)
             since = time.monotonic()
-            label = f"com.docker.swarm.service.name={names.physical(self._instance, name)}"
+            label = f"com.docker.swarm.service.name={names.physical(self.instance, name)}"
             filters = {"label": label, "health": "healthy"}
             while not any(item["Id"] != old for item in self._api.containers(filters=filters)):
                 if ended.wait(0.2):
@@ -188,7 +226,7 @@ class Stand:
 
     def remove(self, *which: str) -> None:
         """Remove our services, by name or all; wait until they have left their networks."""
-        label = f"{LABEL}={self._instance}"
+        label = f"{LABEL}={self.instance}"
         wanted = {self.host(name) for name in which}
         for service in self._api.services(filters={"label": label}):  # type: ignore[no-untyped-call]
             if not which or service["Spec"]["Name"] in wanted:
@@ -201,9 +239,9 @@ class Stand:
         self._wait_until(gone, "The benchmark's services do not end")
 
     def _template(self, service: str) -> dict[str, Any]:
-        found = self._api.inspect_service(names.physical(self._instance, service))  # type: ignore[no-untyped-call]
+        found = self._api.inspect_service(names.physical(self.instance, service))  # type: ignore[no-untyped-call]
         template: dict[str, Any] = copy.deepcopy(found["Spec"]["TaskTemplate"])
-        template["ContainerSpec"]["Labels"] = {LABEL: self._instance}
+        template["ContainerSpec"]["Labels"] = {LABEL: self.instance}
         return template
 
     def _create(self, name: str, template: dict[str, Any], env: Mapping[str, str], replicas: int = 1) -> None:
@@ -212,7 +250,7 @@ class Stand:
         mode = docker.types.ServiceMode("replicated", replicas)
         # By the containers' own addresses, as the stack's edge has them.
         endpoint = docker.types.EndpointSpec(mode="dnsrr")
-        labels = {LABEL: self._instance}
+        labels = {LABEL: self.instance}
         self._api.create_service(template, name=self.host(name), labels=labels, mode=mode, endpoint_spec=endpoint)  # type: ignore[no-untyped-call]
         self._wait_until(lambda: self._is_healthy(name, replicas), f"{self.host(name)} did not become healthy")
 
@@ -249,17 +287,23 @@ def _beside(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(*, keep: bool) -> Iterator[Stand]:
-    """Bring the stack up, build the bench's image, and remove it all at the end, unless it is to be kept."""
-    stack = resolve("staging", INSTANCE)
-    deploy.deploy(stack)
+def opened(
+    *, keep: bool, instance: str = INSTANCE, config: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[Stand]:
+    """Bring the stack up, build the bench's image, and remove it all at the end, unless it is to be kept.
+
+    `config` has settings of the instance that differ from staging's, by section.
+    """
+    stack = resolve("staging", instance)
     try:
+        _configure(stack, config or {})
+        deploy.deploy(stack)
         with swarm.client(SILENCE_SECONDS) as api:
-            instance = settings.plan_of(stack).instance
+            prefix = settings.plan_of(stack).instance
             token = str(Pulumi(stack, environment.tools()).outputs(secrets=True)[outputs.API_TOKEN])
             with console.step("Image of the load generators"):
-                image = _build(api, instance)
-            stand = Stand(api, instance, token, image)
+                image = _build(api, prefix)
+            stand = Stand(stack, api, prefix, token, image)
             stand.remove()
             try:
                 stand.driver()
@@ -267,8 +311,17 @@ def opened(*, keep: bool) -> Iterator[Stand]:
             finally:
                 stand.remove()
     finally:
-        if not keep:
+        # Also after a deployment that failed or was interrupted.
+        if not keep and stack.config_file.exists():
             teardown.destroy(stack, with_data=True)
+
+
+def _configure(stack: Stack, config: Mapping[str, Mapping[str, Any]]) -> None:
+    instances.ensure(stack)
+    content = yaml.safe_load(stack.config_file.read_text())
+    for section, values in config.items():
+        content["config"][section] = {**content["config"].get(section, {}), **values}
+    stack.config_file.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def _build(api: docker.APIClient, instance: str) -> str:

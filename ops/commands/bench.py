@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group.command(name="deploy")(deploy)
     group.command(name="app")(application)
     group.command(name="policy")(policy)
+    group.command(name="backup")(backup)
     app.add_typer(group, name="bench")
 
 
@@ -62,6 +63,30 @@ def policy(
         raise typer.Exit(1)
 
 
+def backup(
+    postgres_mib: Annotated[int, typer.Option(min=16, max=16384, help="What PostgreSQL is filled with.")] = 1024,
+    redis_mib: Annotated[int, typer.Option(min=16, max=4096, help="What Redis is filled with.")] = 500,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="What is compared takes turns so often.")] = 2,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up for a look.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the tables into docs/backups.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements for scripts.")] = False,
+) -> None:
+    """Measure backups and restores beside pg_dump, and what users feel of them. Exits with 1 where it is too much."""
+    from ops import console
+    from ops.bench import backup_report, backups, report
+
+    measured = backups.run(postgres_mib=postgres_mib, redis_mib=redis_mib, rounds=rounds, keep=keep)
+    page = backup_report.page(measured)
+    if write:
+        report.write(backup_report.DOCUMENT, {backup_report.MARKER: page})
+    if as_json:
+        typer.echo(json.dumps(measured.as_json(), indent=2))
+    else:
+        console.out.print(page, markup=False)
+    if not measured.is_enough:
+        raise typer.Exit(1)
+
+
 class Section(enum.StrEnum):
     """What can be measured of the backend."""
 
@@ -101,6 +126,7 @@ def application(
             console.out.print(f"\n{section.value}\n\n{table}\n", markup=False)
 
     with stand.opened(keep=keep) as opened:
+        opened.seed()
         for section in only or BY_DEFAULT:
             with console.step(section.value):
                 match section:
