@@ -39,7 +39,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
         command.add_argument("--at")
         command.add_argument("--snapshot")
         command.add_argument("--other-stack", action="store_true")
-    for name in ("send", "finish"):
+    for name in ("send", "discard", "finish"):
         commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
     commands.add_parser("keep-state")
     for name in ("contents", "begin-anew", "export"):
@@ -74,6 +74,8 @@ def main(arguments: list[str], settings: Settings) -> Any:
             return make(jobs, _wanted(chosen))
         case "send":
             restore.send(jobs, chosen.what)
+        case "discard":
+            return restore.discard(jobs, chosen.what)
         case "finish":
             return restore.finish(jobs, chosen.what)
         case "contents":

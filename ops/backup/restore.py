@@ -109,9 +109,15 @@ def send(jobs: Jobs, what: str) -> None:
         raise ToolError("tar", f"exit code {done.returncode}")
 
 
+def discard(jobs: Jobs, what: str) -> dict[str, Any]:
+    """Takes away what was prepared."""
+    shutil.rmtree(jobs.settings.scratch / (FOLDER if what == "postgres" else f"{FOLDER}-{what}"), ignore_errors=True)
+    return {}
+
+
 def finish(jobs: Jobs, what: str) -> dict[str, Any]:
     """After the stack has what was restored: takes the scratch folder away, and sees that there is a new base."""
-    shutil.rmtree(jobs.settings.scratch / (FOLDER if what == "postgres" else f"{FOLDER}-{what}"), ignore_errors=True)
+    discard(jobs, what)
     if what == "postgres":
         state.record(jobs.settings.data, "import", until="")
     if what != "postgres" or wal.epoch(jobs.settings) is not None:

@@ -184,6 +184,10 @@ def restore(
     newer_schema: Annotated[
         bool, typer.Option("--newer-schema", help="Even a schema that the running release does not know.")
     ] = False,
+    into: Annotated[
+        str | None, typer.Option(help="Leave the stack alone: into a throw-away server of that name beside it.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Of --into: remove that server again.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: _JSON = False,
 ) -> None:
@@ -197,7 +201,16 @@ def restore(
         raise UsageError(f"Nothing that can be restored alone is called {only!r}; there is postgres and redis.")
     if at and snapshot and only == "redis":
         raise UsageError("--at and --snapshot exclude each other for Redis; choose one.")
+    if remove and into is None:
+        raise UsageError("--remove is of a server that --into has brought up; name it: --into NAME --remove.")
     service = _service(stack, instance, lab=lab)
+    if into is not None:
+        with lock.exclusive(service.stack):
+            if remove:
+                _remove_copy(service, into)
+            else:
+                _restore_into(service, into, only, at, snapshot, other_stack=other_stack, as_json=as_json)
+        return
     if not yes and not sys.stdin.isatty():
         raise UsageError("Nobody can be asked here; add --yes to mean it.")
     with lock.exclusive(service.stack):
@@ -216,6 +229,35 @@ def restore(
         typer.echo(json.dumps(prepared, indent=2))
     else:
         console.say(f"{only} is as it was at {prepared['at']}, and all services are well.")
+
+
+def _restore_into(
+    service: Service,
+    name: str,
+    only: str,
+    at: str | None,
+    snapshot: str | None,
+    *,
+    other_stack: bool,
+    as_json: bool,
+) -> None:
+    from ops import console
+    from ops.stack import restore_into
+
+    made = restore_into.bring(service, name, only, at, snapshot, _say, other_stack=other_stack)
+    if as_json:
+        typer.echo(json.dumps(made, indent=2))
+        return
+    console.say(f"{only} of {service.stack.name} as it was at {made['at']} runs beside it, in no network.")
+    typer.echo(f"look:   {made['look']}\nremove: {made['remove']}")
+
+
+def _remove_copy(service: Service, name: str) -> None:
+    from ops import console
+    from ops.stack import copies
+
+    copies.remove(service.stack, service.plan.instance, name)
+    console.say(f"{name} is gone, with its data.")
 
 
 def _password(file: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import docker
 import requests
@@ -21,9 +21,20 @@ EngineOf = Callable[[swarm.Task], docker.APIClient | None]
 @contextlib.contextmanager
 def of(stack: Stack | None, api: docker.APIClient) -> Iterator[EngineOf]:
     """Gives the engine of a task's node; None where it cannot be reached from here. `api` is the manager."""
-    listed = api.nodes() if stack is not None else []
-    if stack is None or len(listed) == 1:
+    if stack is None:
         yield lambda _task: api
+        return
+    with reachable(stack, api) as clients:
+        only = api if set(clients.values()) == {api} else None
+        yield lambda task: only or clients.get(task.node_id)
+
+
+@contextlib.contextmanager
+def reachable(stack: Stack, api: docker.APIClient) -> Iterator[Mapping[str, docker.APIClient]]:
+    """The engines of all nodes that can be reached from here, by the node's id."""
+    listed = api.nodes()
+    if len(listed) == 1:
+        yield {listed[0]["ID"]: api}
         return
     with contextlib.ExitStack() as opened:
         clients = {}
@@ -32,7 +43,7 @@ def of(stack: Stack | None, api: docker.APIClient) -> Iterator[EngineOf]:
                 continue
             if client := _connected(stack, node["Description"]["Hostname"]):
                 clients[node["ID"]] = opened.enter_context(contextlib.closing(client))
-        yield lambda task: clients.get(task.node_id)
+        yield clients
 
 
 def _connected(stack: Stack, node: str) -> docker.APIClient | None:

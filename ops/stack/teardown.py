@@ -6,7 +6,7 @@ import time
 
 from ops import console
 from ops.errors import DeployError
-from ops.stack import environment, heal, instances, lock, problems, progress, settings, swarm, target
+from ops.stack import copies, environment, heal, instances, lock, problems, progress, settings, swarm, target
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
@@ -41,6 +41,7 @@ def destroy(stack: Stack, *, with_data: bool) -> int:
             state = heal.heal(pulumi, state, instance)
         if with_data and any(resource.protected for resource in state.resources):
             pulumi.unprotect()
+        copies.remove_all(stack, instance)
         removed = _destroy(pulumi, state, with_data=with_data)
         _wait_until_gone(stack, instance)
         if with_data:
