@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
+from unittest import mock
 
 import docker
 import pytest
@@ -19,7 +21,7 @@ from infra.spec import DeploymentPlan
 from ops import cli
 from ops.errors import DeployError, HostError, OpsError, UsageError
 from ops.host.endpoint import DEFAULT_SOCKET, Endpoint
-from ops.stack import copies, restore_into, swarm, volumes
+from ops.stack import copies, environment, problems, restore_into, swarm, teardown, volumes
 from ops.stack.backups import Service
 from ops.stack.reference import Stack
 from tests.unit.infra.conftest import read_config
@@ -254,6 +256,23 @@ def test_all_copies_of_a_stack_go_with_it_and_none_of_another(engine: Engine, se
     engine.kept["pidea-mine-restored-look"] = {swarm.INSTANCE_LABEL: "pidea-mine", copies.LABEL: "look"}
     assert copies.remove_all(service.stack, "pidea-staging") == 2
     assert (set(engine.made), set(engine.kept)) == (set(), {FOREIGN, "pidea-mine-restored-look"})
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_destroy_takes_the_copies_along(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, with_data: bool
+) -> None:
+    stack = Stack(environment="staging", local=tmp_path)
+    bring(Asked(stack, plan()))
+    pulumi = mock.MagicMock()
+    pulumi.return_value.state.return_value = mock.Mock(pending=[], resources=[])
+    monkeypatch.setattr(teardown, "Pulumi", pulumi)
+    monkeypatch.setattr(environment, "tools", lambda: None)
+    monkeypatch.setattr(problems, "locks", lambda *_: [])
+    for name in ("_destroy", "_wait_until_gone"):
+        monkeypatch.setattr(teardown, name, lambda *_, **__: 0)
+    teardown.destroy(stack, with_data=with_data)
+    assert (set(engine.made), set(engine.kept)) == (set(), {FOREIGN})
 
 
 def test_remove_needs_a_name() -> None:
