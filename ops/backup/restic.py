@@ -63,7 +63,8 @@ class Restic:
             "RESTIC_PROGRESS_FPS": "1",
             # It says where it writes temporary files; the container's root cannot be written to.
             "TMPDIR": str(cache.parent / "tmp"),
-            "GOMAXPROCS": "2",
+            # It would use as many as there are, in bursts in which nobody else gets one.
+            "GOMAXPROCS": "1",
         }
         self._limit = ["--limit-upload", str(upload_kib_per_second)] if upload_kib_per_second else []
         self._options = [*self._limit, *location.options()]
