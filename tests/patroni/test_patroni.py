@@ -216,21 +216,36 @@ def test_without_a_majority_of_etcd_the_primary_goes_on(stand: Stand, writers: W
 
 def test_passwords_are_renewed_member_by_member(stand: Stand, writers: Writers) -> None:
     """The clients still have the old ones until the last member is through, and standbys never stop."""
-    primary, _ = measure.settle(stand)
-    plan = prod_plan(stand.prefix, OCTET, secretsVersion=2)
-    old = stand.passwords[names.POSTGRES_APP_PASSWORD]
+    old = dict(stand.passwords)
     stand.renew_passwords()
+    new = dict(stand.passwords)
+    change_over(stand, writers, generation=2)
+    asyncio.run(login(writers))
+    use(writers, 2, new)
+    asyncio.run(login(writers))
+    assert old[names.POSTGRES_APP_PASSWORD] != writers.password
+
+    # Back, as after a rotation that was a mistake.
+    stand.passwords = old
+    change_over(stand, writers, generation=1)
+    use(writers, 1, old)
+    asyncio.run(login(writers))
+
+
+def change_over(stand: Stand, writers: Writers, *, generation: int) -> None:
+    primary, _ = measure.settle(stand)
+    plan = prod_plan(stand.prefix, OCTET, secretsVersion=generation)
     for member in sorted(stand.members, key=lambda member: member == primary):
         if member == primary:
             postgres.hand_over(stand.run, stand.members)
         stand.update(member, plan)
         measure.settle(stand, WAIT_SECONDS)
         writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
-    asyncio.run(login(writers))
-    writers.user = names.of_generation(names.POSTGRES_APP_USERNAME, 2)
-    writers.password = stand.passwords[names.POSTGRES_APP_PASSWORD]
-    asyncio.run(login(writers))
-    assert old != writers.password
+
+
+def use(writers: Writers, generation: int, passwords: dict[str, str]) -> None:
+    writers.user = names.of_generation(names.POSTGRES_APP_USERNAME, generation)
+    writers.password = passwords[names.POSTGRES_APP_PASSWORD]
 
 
 async def login(writers: Writers) -> None:
