@@ -9,8 +9,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from infra import names
@@ -132,21 +131,14 @@ class _Bench:
     def _load(self) -> list[dict[str, Any]]:
         return measure.steady(self._stand, self._stand.edge, PER_SECOND, LOAD_SECONDS)
 
-    @contextlib.contextmanager
-    def _backups(self) -> Iterator[None]:
+    def _backups(self) -> contextlib.AbstractContextManager[None]:
         ended = threading.Event()
 
         def work() -> None:
             while not ended.is_set():
                 self._service.ask("now", "postgres", "redis")
 
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(work)
-            try:
-                yield
-            finally:
-                ended.set()
-            running.result()
+        return stand.beside(work, ended)
 
     def _empty(self) -> None:
         self._stand.run_in(self._container, [*_PROGRAM, _EMPTY])

@@ -196,7 +196,7 @@ class Stand:
                 ended.wait(seconds)
                 self._api.unpause(container)
 
-        with _beside(freeze, ended):
+        with beside(freeze, ended):
             yield
 
     @contextlib.contextmanager
@@ -221,7 +221,7 @@ class Stand:
                     return
             away.append(time.monotonic() - since)
 
-        with _beside(kill, ended):
+        with beside(kill, ended):
             yield away
 
     def remove(self, *which: str) -> None:
@@ -275,7 +275,7 @@ class Stand:
 
 
 @contextlib.contextmanager
-def _beside(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
+def beside(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
     """Runs `work` in a thread, tells it when the block has ended, and raises what it raised."""
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(work)

@@ -21,22 +21,10 @@ from tests.stack.waiting import wait_until
 
 pytestmark = [pytest.mark.patroni, pytest.mark.timeout(1200)]
 
+PREFIX = "pidea-test-pg"
 OCTET = 98
 # Generous: a busy machine must not fail a test. What it takes on an idle one is what tests.patroni.measure measures.
 WAIT_SECONDS = 180.0
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    if docker("version", "--format", "{{.Server.Version}}", check=False).strip() == "":
-        pytest.skip("Docker does not answer")
-    made = Stand("pidea-test-pg", OCTET)
-    try:
-        made.up()
-        measure.settle(made, 300)
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,28 +13,15 @@ from ops.stack import restore_cluster, restore_steps
 from ops.stack.volumes import Volume
 from tests.patroni import measure
 from tests.patroni.stand import Stand
-from tests.stack.plain import docker
 
 pytestmark = [pytest.mark.patroni, pytest.mark.timeout(1200)]
 
+PREFIX = "pidea-test-pg-back"
 OCTET = 97
 WAIT_SECONDS = 180.0
 # As long as it takes many times over to find a primary, where there is one.
 NOBODY_SECONDS = 20.0
 EARLIER = "/data/earlier"
-
-
-@pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    if docker("version", "--format", "{{.Server.Version}}", check=False).strip() == "":
-        pytest.skip("Docker does not answer")
-    made = Stand("pidea-test-pg-back", OCTET)
-    try:
-        made.up()
-        measure.settle(made, 300)
-        yield made
-    finally:
-        made.close()
 
 
 def data_of(stand: Stand, member: str) -> Volume:
