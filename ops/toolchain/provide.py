@@ -128,8 +128,10 @@ def _make(tools: list[Tool], progress: Callable[[str, str], None]) -> dict[str, 
         return Job(report, processes, slots)
 
     with ThreadPoolExecutor(len(tools), thread_name_prefix="toolchain") as pool:
-        futures: dict[str, Future[_Provided]] = {t.name: pool.submit(_provide, t, job(t)) for t in tools}
+        # The first tool is being built while the last is still being handed over: an interrupt then must end it too, or
+        # the pool waits for the whole build.
         try:
+            futures: dict[str, Future[_Provided]] = {t.name: pool.submit(_provide, t, job(t)) for t in tools}
             wait(futures.values(), return_when=FIRST_EXCEPTION)
             # The first to fail explains the failure; the others would only say that they were cancelled.
             for future in _failed_first(futures.values()):

@@ -215,12 +215,14 @@ def test_the_download_can_be_forced(
         ensure(ignore, tools=())
 
 
-def test_interrupt_ends_the_build_and_leaves_nothing(machine: Path) -> None:
+@pytest.mark.parametrize(("started", "interrupts"), [(2, ""), (1, "os.kill(os.getpid(), signal.SIGINT)")])
+def test_interrupt_ends_the_build_and_leaves_nothing(machine: Path, started: int, interrupts: str) -> None:
+    """While both tools are built, and while only the first is and the second is yet to be begun."""
     alive = machine / "alive"
     os.mkfifo(alive)
     # A process of its own, as a user's Ctrl-C finds it: the build has the pipe open as long as it lives.
     script = f"""
-import os
+import os, signal, time
 from pathlib import Path
 from ops.toolchain import ensure, provide
 from ops.toolchain.artifact import Artifact
@@ -231,19 +233,33 @@ class Slow(provide.Tool):
     def release(self): return None
     def source(self):
         def make(into, job):
-            command = ["sh", "-c", "exec 3>{alive}; echo up >&3; sleep 600 & wait"]
+            command = ["sh", "-c", "exec 3>{alive}; echo up >&3; touch {machine}/begun; sleep 600 & wait"]
             job.processes.run(command, cwd=into, env=os.environ, log=into / "log")
         return Artifact(self.name, "0123", make)
 
-provide.all_tools = lambda: {{name: Slow(name) for name in ("pulumi", "docker")}}
+class Interrupting(Slow):
+    def __init__(self, name): self.asked = name
+    @property
+    def name(self):
+        while not Path("{machine}/begun").exists() and provide.threading.active_count() > 1:
+            time.sleep(0.01)
+        if provide.threading.active_count() > 1:
+            {interrupts or "pass"}
+        return self.asked
+
+provide.all_tools = lambda: {{"pulumi": Slow("pulumi"), "docker": Interrupting("docker")}}
 try:
     ensure(lambda tool, step: None, tools=())
 except KeyboardInterrupt:
     raise SystemExit(130)
 """
     with subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY) as run, alive.open() as pipe:
-        assert [pipe.readline(), pipe.readline()] == ["up\n", "up\n"]
-        run.send_signal(signal.SIGINT)
-        assert run.wait(60) == 130
-        assert pipe.read() == ""
+        try:
+            assert [pipe.readline() for _ in range(started)] == ["up\n"] * started
+            if not interrupts:
+                run.send_signal(signal.SIGINT)
+            assert run.wait(60) == 130
+            assert pipe.read() == ""
+        finally:
+            run.kill()
     assert list(cache.root().glob("toolchain/*/*")) == []
