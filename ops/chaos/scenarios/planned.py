@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from infra import names
 from ops import console
 from ops.chaos.goals import Kind
 from ops.chaos.scenario import Scenario
 from ops.chaos.stage import Stage
 from ops.cluster import postgres, redis, redis_hand_over
-from ops.errors import UsageError
+from ops.errors import DeployError, UsageError
+from ops.stack.backups import Service
 
 # Into an update: the first new task has started, the last old one still runs.
 _INTO_UPDATE_SECONDS = 8.0
 _BAD_VERSION = ("sh", "-c", "sleep 1; exit 3")
+# Into a backup: PostgreSQL's base is being read.
+_INTO_BACKUP_SECONDS = 2.0
+_BACKUP_SECONDS = 180.0
 
 
 def _hand_over_redis(stage: Stage) -> None:
@@ -61,6 +67,26 @@ def _roll_and_kill(stage: Stage) -> None:
     stage.over()
 
 
+def _backup_and_kill(stage: Stage) -> None:
+    service = Service(stage.target.stack, stage.target.plan)
+    with service.start("now") as backup:
+        try:
+            stage.hold(_INTO_BACKUP_SECONDS)
+            if backup.poll() is not None:
+                raise DeployError(f"The backup ended before the fault, with exit code {backup.returncode}.")
+            stage.kill_container(stage.postgres_primary())
+            # It goes on with another server or says that it could not; it must not hang.
+            backup.communicate(timeout=_BACKUP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise DeployError(f"The backup under way did not end within {_BACKUP_SECONDS:.0f} s.") from None
+        finally:
+            backup.kill()
+    console.say(f"    the backup under way {'failed' if backup.returncode else 'went through'}")
+    # Raises DeployError where the next one fails: what was left behind must not stand in its way.
+    done = service.ask("now")
+    console.say(f"    the next one took {sum(one['duration_seconds'] for one in done.values()):.1f} s")
+
+
 SCENARIOS = (
     Scenario(
         name="hand-over-redis",
@@ -104,6 +130,13 @@ SCENARIOS = (
         summary="The Redis primary is killed while the application's replicas are replaced",
         kind=Kind.KILL,
         act=_roll_and_kill,
+        needs_lab=False,
+    ),
+    Scenario(
+        name="backup-and-kill",
+        summary="The PostgreSQL primary is killed while a backup is made; the next backup must succeed",
+        kind=Kind.KILL,
+        act=_backup_and_kill,
         needs_lab=False,
     ),
 )
