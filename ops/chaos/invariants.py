@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from infra import names
+from infra.spec import ServiceSpec
 from ops.chaos import clients
 from ops.chaos.records import Sample
 from ops.chaos.target import Target
@@ -46,7 +47,7 @@ def of_sample(target: Target, sample: Sample, *, ignore: frozenset[int] = frozen
 
 
 def services(target: Target, *, ignore: frozenset[int] = frozenset()) -> list[str]:
-    """Services that do not have all of their tasks; what is bound to an ignored node, or runs on each, may lack it."""
+    """Services with too few tasks or too many; what is bound to an ignored node, or runs on each, may lack it."""
     try:
         with swarm.client(10.0, where=target.manager()) as api:
             running = swarm.services(api, target.instance)
@@ -54,16 +55,23 @@ def services(target: Target, *, ignore: frozenset[int] = frozenset()) -> list[st
         return [str(error)]
     found = []
     for spec in target.plan.services:
-        if _slot(spec.name) in ignore and spec.placement.constraints:
-            continue
         service = running.get(names.physical(target.instance, spec.name))
         here = 0 if service is None else len(service.running)
-        everywhere = spec.replicas == len(target.nodes) and spec.placement.max_replicas_per_node == 1
-        wanted = spec.replicas - (len(ignore) if everywhere else 0)
-        if here < wanted:
-            found.append(f"{spec.name}: {here} of {wanted} tasks run")
+        found += of_service(spec, here, nodes=len(target.nodes), ignore=ignore)
     absent = [slot for slot in clients.missing(target) if slot not in ignore]
     return found + [f"the clients on node {slot} do not run" for slot in absent]
+
+
+def of_service(spec: ServiceSpec, here: int, *, nodes: int, ignore: frozenset[int] = frozenset()) -> list[str]:
+    """What does not hold of a service of which `here` tasks run, on a swarm of so many nodes."""
+    if here > spec.replicas:
+        # Two in one place would be two servers on one volume.
+        return [f"{spec.name}: {here} tasks run, {spec.replicas} wanted"]
+    if _slot(spec.name) in ignore and spec.placement.constraints:
+        return []
+    everywhere = spec.replicas == nodes and spec.placement.max_replicas_per_node == 1
+    wanted = spec.replicas - (len(ignore) if everywhere else 0)
+    return [f"{spec.name}: {here} of {wanted} tasks run"] if here < wanted else []
 
 
 def _redis(sample: Sample, servers: set[str], sentinels: set[str]) -> list[str]:
