@@ -1,6 +1,6 @@
 # Another server becomes the primary, within a few milliseconds and without losing a write. Runs in a member's container:
 # between the moment when the old primary stops taking writes and the one when the sentinels know the new one, there is
-# no time for a command from outside.
+# no time for a command from outside, nor for one that has to start first: every connection is open before.
 #
 # NAME of the primary among the sentinels, IDENTITY of who does this, first EPOCH to try, OLD and NEW primary's hosts;
 # then the other servers' hosts, `--`, and the sentinels as HOST=IDENTITY.
@@ -11,84 +11,138 @@ others=()
 while [ "$1" != -- ]; do others+=("$1"); shift; done
 shift
 sentinels=("$@")
-readonly PAUSE_MILLISECONDS=4000
-REDISCLI_AUTH=$(</run/secrets/redis-admin-password)
-export REDISCLI_AUTH
+readonly PAUSE_MILLISECONDS=4000 ANSWER_SECONDS=2
+# So that lengths are in bytes.
+LC_ALL=C
+password=$(</run/secrets/redis-admin-password)
+declare -A servers voters
+answer=''
 
-ask() {
-    timeout 2 redis-cli --no-auth-warning --raw --user admin -h "$1" -p "$2" "${@:3}" 2>&1
-}
-# tell HOST COMMAND…: several commands over one connection.
-tell() {
-    printf '%s\n' "${@:2}" | ask "$1" 6379
-}
-# figure KEY INFO
-figure() {
-    tr -d '\r' <<<"$2" | sed -n "s/^$1://p"
-}
-role() {
-    ask "$1" 6379 ROLE | head -1
-}
-milliseconds() {
-    echo "${EPOCHREALTIME/[.,]/}" | sed 's/...$//'
-}
 give_up() {
     echo "$*" >&2
     exit 1
 }
+# send CONNECTION WORD…: a command in Redis' protocol.
+send() {
+    local connection=$1 word message
+    shift
+    message="*$#"$'\r\n'
+    for word in "$@"; do message+="\$${#word}"$'\r\n'"$word"$'\r\n'; done
+    printf %s "$message" >&"$connection"
+}
+# receive CONNECTION: the next answer, in `answer`; an array's items on a line each. Fails on an error, or where none comes.
+receive() {
+    local line count items=()
+    answer='no answer'
+    IFS= read -r -t "$ANSWER_SECONDS" -u "$1" line || return
+    line=${line%$'\r'}
+    answer=${line#?}
+    case $line in
+    -*) return 1 ;;
+    \$-*) answer='' ;;
+    \$*)
+        IFS= read -r -t "$ANSWER_SECONDS" -u "$1" -N "$((answer + 2))" answer || return
+        answer=${answer%$'\r\n'}
+        ;;
+    \**)
+        for ((count = answer; count > 0; count--)); do
+            receive "$1" || return
+            items+=("$answer")
+        done
+        printf -v answer '%s\n' "${items[@]}"
+        ;;
+    esac
+}
+ask() {
+    send "$@" && receive "$1"
+}
+# connect HOST PORT: the connection, in `connection`.
+connect() {
+    { exec {connection}<>"/dev/tcp/$1/$2"; } 2>/dev/null || give_up "$1 cannot be reached."
+    ask "$connection" AUTH admin "$password" || give_up "$1 refused to be asked: $answer."
+}
+# figure KEY: of the answer to INFO.
+figure() {
+    [[ $'\n'$answer == *$'\n'"$1:"* ]] || return
+    local value=${answer##*"$1:"}
+    echo "${value%%[$'\r\n']*}"
+}
+milliseconds() {
+    local now=${EPOCHREALTIME/[.,]/}
+    echo "${now%???}"
+}
+
+for host in "$old" "$new" "${others[@]}"; do
+    connect "$host" 6379
+    servers[$host]=$connection
+done
+for sentinel in "${sentinels[@]}"; do
+    connect "${sentinel%=*}" 26379
+    voters[$sentinel]=$connection
+done
 
 # The sentinels must elect who changes the primary, as they elect one of their own: an epoch has one winner, so nobody
 # else can name another server at the same time, and they begin no failover for a while.
 elected=''
 for ((attempt = 0; attempt < 20; attempt++, epoch++)); do
-    votes=$(
-        for sentinel in "${sentinels[@]}"; do
-            ask "${sentinel%=*}" 26379 SENTINEL IS-MASTER-DOWN-BY-ADDR "$old" 6379 "$epoch" "$identity" | tr '\n' ' ' &
-            wait
-            echo
-        done
-    )
-    if (($(grep -c " $identity $epoch " <<<"$votes") > ${#sentinels[@]} / 2)); then
+    votes=0 said=''
+    for sentinel in "${sentinels[@]}"; do
+        send "${voters[$sentinel]}" SENTINEL IS-MASTER-DOWN-BY-ADDR "$old" 6379 "$epoch" "$identity"
+    done
+    for sentinel in "${sentinels[@]}"; do
+        receive "${voters[$sentinel]}"
+        said+=" ${answer//$'\n'/ };"
+        # Down or not, for whom it votes, and in which epoch.
+        [[ $answer != *$'\n'"$identity"$'\n'"$epoch"$'\n' ]] || ((votes += 1))
+    done
+    if ((votes > ${#sentinels[@]} / 2)); then
         elected=yes
         break
     fi
 done
-[ "$elected" ] || give_up "The sentinels did not vote for a change: $(tail -n +1 <<<"$votes" | tr '\n' ';')"
+[ "$elected" ] || give_up "The sentinels did not vote for a change:$said"
 
 # The old primary takes no more writes, and sends nothing else to its replicas either. Redis' own FAILOVER would wait for
 # the next report of the replica, which comes once a second; this asks the replica. Should we be stopped in here, the
 # pause ends by itself and the old primary goes on.
-period=$(ask "$old" 6379 CONFIG GET repl-ping-replica-period | tail -1)
+before=${servers[$old]} after=${servers[$new]}
+ask "$before" CONFIG GET repl-ping-replica-period
+period=${answer%$'\n'}
+period=${period##*$'\n'}
 began=$(milliseconds)
-said=$(tell "$old" 'CONFIG SET repl-ping-replica-period 3600' "CLIENT PAUSE $PAUSE_MILLISECONDS WRITE" 'INFO replication')
-offset=$(figure master_repl_offset "$said")
 go_on() {
-    tell "$old" 'CLIENT UNPAUSE' "CONFIG SET repl-ping-replica-period $period" >/dev/null
+    ask "$before" CLIENT UNPAUSE
+    ask "$before" CONFIG SET repl-ping-replica-period "$period"
     give_up "$1; $old goes on as primary."
 }
-[ "$offset" ] || go_on "$old does not say how far it is"
-until there=$(figure slave_repl_offset "$(ask "$new" 6379 INFO replication)") && [ "${there:-0}" -ge "$offset" ]; do
+ask "$before" CONFIG SET repl-ping-replica-period 3600 &&
+    ask "$before" CLIENT PAUSE "$PAUSE_MILLISECONDS" WRITE &&
+    ask "$before" INFO replication || go_on "$old was not to be paused: $answer"
+offset=$(figure master_repl_offset) || go_on "$old does not say how far it is"
+until ask "$after" INFO replication && there=$(figure slave_repl_offset) && ((there >= offset)); do
     (($(milliseconds) - began < PAUSE_MILLISECONDS / 4)) || go_on "$new has only ${there:-nothing} of $offset bytes"
 done
-ask "$new" 6379 REPLICAOF NO ONE >/dev/null
-[ "$(role "$new")" = master ] || go_on "$new did not become a primary"
+ask "$after" REPLICAOF NO ONE
+ask "$after" ROLE
+[[ $answer == master$'\n'* ]] || go_on "$new did not become a primary"
 
 # Each sentinel hears of it as if from one of the others: from itself it would take no message.
-tell "$old" "REPLICAOF $new 6379" 'CLIENT UNPAUSE' "CONFIG SET repl-ping-replica-period $period" >/dev/null &
-for other in "${others[@]}"; do
-    ask "$other" 6379 REPLICAOF "$new" 6379 >/dev/null &
-done
 count=${#sentinels[@]}
 for ((at = 0; at < count; at++)); do
     teller=${sentinels[(at + 1) % count]}
-    ask "${sentinels[at]%=*}" 26379 PUBLISH __sentinel__:hello \
-        "${teller%=*},26379,${teller#*=},$epoch,$name,$new,6379,$epoch" >/dev/null &
+    send "${voters[${sentinels[at]}]}" PUBLISH __sentinel__:hello \
+        "${teller%=*},26379,${teller#*=},$epoch,$name,$new,6379,$epoch"
 done
-wait
+send "$before" REPLICAOF "$new" 6379
+send "$before" CLIENT UNPAUSE
+send "$before" CONFIG SET repl-ping-replica-period "$period"
+for other in "${others[@]}"; do send "${servers[$other]}" REPLICAOF "$new" 6379; done
+for sentinel in "${sentinels[@]}"; do receive "${voters[$sentinel]}"; done
 took=$(($(milliseconds) - began))
 
 # Whoever was connected to the old one asks anew; it is a replica by now, and would refuse its writes.
-ask "$old" 6379 CLIENT KILL TYPE normal >/dev/null &
-ask "$old" 6379 CLIENT KILL TYPE pubsub >/dev/null &
-wait
+send "$before" CLIENT KILL TYPE normal
+send "$before" CLIENT KILL TYPE pubsub
+for _ in replicaof unpause period normal pubsub; do receive "$before"; done
+for other in "${others[@]}"; do receive "${servers[$other]}"; done
 echo "$took"
