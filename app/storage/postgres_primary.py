@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +13,9 @@ import asyncpg
 # What the server that was right the last time is ahead of the others. A server that is gone answers nothing at all, and
 # must not make every new connection wait for as long as one may.
 HEAD_START_SECONDS = 0.25
+# Of what was sent and not even received: a server whose node is gone says no farewell, and a request that waited for a
+# statement's whole time has none left for the next primary.
+UNHEARD_MILLISECONDS = 2000
 
 
 class Primary:
@@ -46,7 +51,9 @@ class Primary:
                     attempt.add_done_callback(_drop)
         primary = attempts[chosen]
         self._servers.sort(key=lambda server: server != primary)
-        return chosen.result()
+        connection = chosen.result()
+        _end_when_unheard(connection)
+        return connection
 
     @staticmethod
     def _attempt(server: tuple[str, int], options: dict[str, Any]) -> asyncio.Task[asyncpg.Connection[asyncpg.Record]]:
@@ -71,6 +78,13 @@ async def _first_good(
     # That a server is a standby is the least telling.
     errors.sort(key=lambda error: isinstance(error, asyncpg.exceptions.TargetServerAttributeNotMatched), reverse=True)
     raise errors[-1]
+
+
+def _end_when_unheard(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    # asyncpg has no option for it, and uvloop's transport shows its socket by number only.
+    number = connection._transport.get_extra_info("socket").fileno()
+    with socket.socket(fileno=os.dup(number)) as shared:
+        shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MILLISECONDS)
 
 
 def _drop(attempt: asyncio.Task[asyncpg.Connection[asyncpg.Record]]) -> None:

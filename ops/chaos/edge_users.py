@@ -25,7 +25,8 @@ from ops.chaos.records import Request
 
 # A browser waits less before it tries the next address; nobody waits longer.
 _CONNECT_SECONDS = 1.0
-_AT_ONCE = 8
+# Nobody waits for another user's answer: as many as there can be while nobody is answered at all, at the usual rate.
+_AT_ONCE = 96
 _MOST_WAITING = 64
 _CHATS = 4
 # Users have machines of their own: of one that is shared they shall not be the ones who wait.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import time
@@ -15,9 +16,10 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import uvloop
 
 from app.storage.patience import PATIENCE_SECONDS
-from app.storage.postgres_primary import HEAD_START_SECONDS, Primary
+from app.storage.postgres_primary import HEAD_START_SECONDS, UNHEARD_MILLISECONDS, Primary
 from tests.app.conftest import Workbench
 from tests.app.servers import PASSWORD, POSTGRES_BIN, PSQL, Backend, Postgres, eventually
 
@@ -201,3 +203,25 @@ def copy(source: Postgres, target: Postgres, database: str) -> None:
 
 def count(server: Postgres, database: str) -> int:
     return int(server.sql("SELECT count(*) FROM messages", database))
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_that_hears_nothing_is_given_up_soon(
+    two: tuple[Postgres, Postgres], loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """The kernel ends the connection; that it does takes a node that is gone, which the chaos scenarios take away."""
+
+    async def limit_milliseconds() -> int:
+        connection = await Primary([("127.0.0.1", two[0].port), ("127.0.0.1", two[1].port)]).connect(**OPTIONS)
+        try:
+            number = connection._transport.get_extra_info("socket").fileno()
+            with socket.socket(fileno=os.dup(number)) as shared:
+                limit = shared.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            # Its owner's copy of the socket goes on.
+            assert await connection.fetchval("SELECT 1") == 1
+            return limit
+        finally:
+            await connection.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(limit_milliseconds()) == UNHEARD_MILLISECONDS
