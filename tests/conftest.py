@@ -16,7 +16,15 @@ from tests.stack.prod import for_tests as prod_for_tests
 
 _TESTS = Path(__file__).resolve().parent
 # From quick to slow, and last what takes the stack down, so that one bring-up serves all. Right in any other order too.
-_TURNS = ("smoke", "smoke/test_restarts", "deploy", "deploy/test_teardown", "prod", "prod/test_prod_drain")
+_TURNS = (
+    "smoke",
+    "smoke/test_restarts",
+    "deploy",
+    "deploy/test_teardown",
+    "prod",
+    "prod/test_prod_breaks_under_chaos",
+    "prod/test_prod_drain",
+)
 # The first test in a run waits for the stack, whose images may have to be built.
 _TIMEOUT_SECONDS = 2400
 

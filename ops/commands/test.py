@@ -21,7 +21,7 @@ def run_tests(
     ] = False,
     long: Annotated[
         bool,
-        typer.Option("--long", help="Also labs, the prod stack on one, and what breaks it on purpose: an hour more."),
+        typer.Option("--long", help="Also day-2 work on prod, and labs and clusters that are broken: an hour more."),
     ] = False,
 ) -> None:
     """Run the checks and all tests that this machine can run; pytest's summary comes last."""

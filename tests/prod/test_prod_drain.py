@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from infra import names
 from tests.deploy.traffic import Traffic
 from tests.invariants import wait_until_whole
@@ -10,6 +12,8 @@ from tests.prod.planned import NODES, members
 from tests.stack.cluster import Cluster
 from tests.stack.endpoints import Endpoints
 from tests.stack.prod import Prod
+
+pytestmark = pytest.mark.operations
 
 USAGE_ERROR = 2
 

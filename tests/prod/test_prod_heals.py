@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from infra import names
 from ops.stack import rebalance
 from tests.deploy.traffic import Traffic
@@ -14,6 +16,8 @@ from tests.stack.cluster import Cluster
 from tests.stack.endpoints import Endpoints
 from tests.stack.prod import Prod
 from tests.stack.waiting import wait_until
+
+pytestmark = pytest.mark.operations
 
 SERVICE = names.REDIS_PRIMARY
 _REPAIRED = re.compile(r'^pidea_controller_repairs_total\{mode="repair",repair="(\w+)"\} ([0-9.]+)', re.MULTILINE)

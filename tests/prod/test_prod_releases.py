@@ -20,7 +20,7 @@ from tests.stack.prod import Prod
 DEPLOY_ERROR = 5
 USERS = 4
 # Several `up`s in a row, each with its canary.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.operations, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from ops.lab import record, tls
 from tests.stack import certificates, commands
 from tests.stack.prod import Prod
 
+pytestmark = pytest.mark.operations
+
 HOST_ERROR = 3
 
 

@@ -21,7 +21,7 @@ from tests.stack.endpoints import Endpoints
 from tests.stack.prod import Prod
 
 # Three restores, two of them killed on the way, and a drill.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.operations, pytest.mark.timeout(1800)]
 
 _SECONDS = 900.0
 # The first is said when no server runs any more, the second when the files have changed places and etcd has forgotten.

@@ -14,7 +14,7 @@ from tests.stack.passwords import passwords
 from tests.stack.prod import Prod
 
 # Two rotations, of each member of each cluster.
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.operations, pytest.mark.timeout(2400)]
 
 
 def test_passwords_are_rotated_without_a_failed_request(prod: Prod) -> None:
