@@ -21,7 +21,7 @@ CHECKS = {
 _NOT_FAST = (
     "not stack and not prod and not lab and not patroni and not backup and not toolchain and not app and not pages"
 )
-# Labs, day-2 work on prod, repositories and clusters that are broken on purpose: more than an hour on two idle processors.
+# Labs, day-2 work on prod, repositories and clusters that are broken: more than an hour on two idle processors.
 _NOT_LONG = "not patroni and not operations and not lab and not pages and not backup"
 # Debian's packages of the programs that the tests of app/ and of the alert rules start for themselves.
 _SERVERS = {
