@@ -41,7 +41,15 @@ PURE = (
     "infra.schedule",
 )
 # spec imports nothing of ours; neither do the other three.
-ALONE = ("infra.errors", "infra.names", "infra.servers", "infra.spec", "infra.version", "infra.outputs", "infra.schedule")
+ALONE = (
+    "infra.errors",
+    "infra.names",
+    "infra.servers",
+    "infra.spec",
+    "infra.version",
+    "infra.outputs",
+    "infra.schedule",
+)
 
 
 def modules(package: str) -> dict[str, Path]:
