@@ -25,7 +25,9 @@ _VERSION = {
     names.POSTGRES: (("postgres", "--version"), re.compile(r"\(PostgreSQL\) ([0-9.]+)")),
     names.REDIS: (("redis-server", "--version"), re.compile(r" v=([0-9.]+)")),
 }
-_NOT_OFFERED = re.compile(r"^Debian does not offer .*$", re.MULTILINE)
+# In colour, between other lines. Debian's own number of a version, behind the dash, is not for the settings.
+_NOT_OFFERED = re.compile(r"Debian does not offer [^\x1b\n]*")
+_REVISION = re.compile(r"-[^, ]*")
 
 
 def build(
@@ -79,7 +81,11 @@ def _build(spec: ImageSpec, base: str, engine: Endpoint) -> None:
         said = (done.stdout + done.stderr).decode(errors="replace")
         refused = _NOT_OFFERED.search(said)
         if refused:
-            raise HostError(f"{refused[0]}. Nothing was touched; name one of them, or the major version alone.")
+            offered = _REVISION.sub("", refused[0].partition(" it offers: ")[2]) or "none of that name"
+            raise HostError(
+                f"Debian does not offer {spec.name.removesuffix('-base')} in the version that the settings name; it "
+                f"offers {offered}. Nothing was touched; name one of them, or the major version alone."
+            )
         raise HostError(f"The image {spec.name} could not be built; nothing was touched: {said.strip()[-600:]}")
 
 
