@@ -65,7 +65,7 @@ def upgrade(
             console.say(line)
         if not yes:
             typer.confirm("Go on?", abort=True)
-        run.back_up(prepared)
+        run.make_ready(prepared)
         done = run.make(prepared)
     # Changes nothing of the server any more: the state, the outputs and the record of deployments are brought up to it.
     deploy.deploy(wanted)

@@ -25,8 +25,8 @@ class Run(Protocol):
 
 
 @contextlib.contextmanager
-def bench(volume: Volume, role: str, *, memory_bytes: int) -> Iterator[Run]:
-    """The container of that role, with the volume as `/data`; gone with the block, also after Ctrl-C.
+def bench(volume: Volume, role: str, image: str, *, memory_bytes: int) -> Iterator[Run]:
+    """The container of that role, from `image`, with the volume as `/data`; gone with the block, also after Ctrl-C.
 
     One that a killed run has left is removed first: two servers on the same files would destroy them.
     """
@@ -59,7 +59,7 @@ def bench(volume: Volume, role: str, *, memory_bytes: int) -> Iterator[Run]:
         *("--security-opt=no-new-privileges", "--pids-limit=256", f"--memory={memory_bytes}"),
         *(f"--memory-swap={memory_bytes}", f"--user={user(volume.uid)}", "--entrypoint="),
         *("--tmpfs=/tmp:size=64m,mode=777", f"--volume={physical(volume.instance, volume.name)}:/data:nocopy"),
-        *(volume.image, "sleep", "infinity"),
+        *(image, "sleep", "infinity"),
     )
     if made.returncode:
         raise DeployError(f"No container could be started to work in: {made.stderr.strip()}")

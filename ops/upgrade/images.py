@@ -1,17 +1,18 @@
-"""The images of a change are built before anybody is asked: what is in them is known then, and nobody waits for them.
+"""The images of a change are built before anybody is asked: what is in them is known then, and nothing is touched.
 
-By the names, files and arguments by which Pulumi builds them afterwards, which then finds every step done.
+By their names, files and arguments in the plan. Pulumi builds them once more, and finds the engine's cache where both
+use the same builder.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import re
+import shutil
 import subprocess
-import tarfile
+import tempfile
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from infra import names
 from infra.plan.images import build_files
@@ -70,13 +71,14 @@ def _is_there(spec: ImageSpec, engine: Endpoint) -> bool:
 
 
 def _build(spec: ImageSpec, base: str, engine: Endpoint) -> None:
-    context = io.BytesIO()
-    with contextlib.closing(tarfile.open(fileobj=context, mode="w", format=tarfile.GNU_FORMAT)) as archive:
-        for inside, path in build_files(spec.name):
-            archive.add(path, arcname=inside, filter=_of_root)
     given = [f"--build-arg={key}={value}" for key, value in {**spec.build_args, "BASE": base}.items()]
-    command = ["build", "--network=host", "--rm", *given, "--tag", name_of(spec), "-"]
-    done = _docker(engine, *command, seconds=_BUILD_SECONDS, stdin=context.getvalue())
+    with tempfile.TemporaryDirectory(prefix="pidea-image-") as folder:
+        for inside, path in build_files(spec.name):
+            there = Path(folder) / inside
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, there)
+        command = ["build", "--network=host", "--rm", *given, "--tag", name_of(spec), folder]
+        done = _docker(engine, *command, seconds=_BUILD_SECONDS)
     if done.returncode:
         said = (done.stdout + done.stderr).decode(errors="replace")
         refused = _NOT_OFFERED.search(said)
@@ -89,19 +91,11 @@ def _build(spec: ImageSpec, base: str, engine: Endpoint) -> None:
         raise HostError(f"The image {spec.name} could not be built; nothing was touched: {said.strip()[-600:]}")
 
 
-def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.uid = info.gid = 0
-    info.uname = info.gname = "root"
-    return info
-
-
-def _docker(
-    engine: Endpoint, *arguments: str, seconds: float, stdin: bytes | None = None
-) -> subprocess.CompletedProcess[bytes]:
+def _docker(engine: Endpoint, *arguments: str, seconds: float) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         ["docker", *arguments],
         env={**os.environ, **engine.environment},
-        input=b"" if stdin is None else stdin,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
         timeout=seconds,

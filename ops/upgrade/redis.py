@@ -86,7 +86,7 @@ def change_over(work: Work, plan: Plan, say: Say) -> int:
             steps.empty(data)
         else:
             say("counting the keys that must be there after it")
-            with bench(dataclasses.replace(data, image=plan.old_image), "old", memory_bytes=work.memory_bytes) as run:
+            with bench(data, "old", plan.old_image, memory_bytes=work.memory_bytes) as run:
                 most, least = (int(number) for number in run(_COUNT).split())
             data.shell(f"rm -rf {_COPY}; cp --archive {_FILES} {_COPY}.new; sync; mv {_COPY}.new {_COPY}")
         work.deploy([names.REDIS, names.BACKUP])

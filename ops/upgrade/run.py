@@ -110,8 +110,11 @@ def prepare(work: Work, change: Change, image: str, *, back: bool) -> Prepared:
     return Prepared(work=work, change=change, details=details)
 
 
-def back_up(prepared: Prepared) -> None:
-    """A backup of now, restored into a throw-away server and compared. Raises what the backup service does."""
+def make_ready(prepared: Prepared) -> None:
+    """With users served: a backup of now, restored into a throw-away server and compared, and the images built.
+
+    Raises what the backup service does, DeployError.
+    """
     work = prepared.work
     work.say("a backup of all there is")
     work.service.ask("now", say=work.say)
@@ -122,6 +125,8 @@ def back_up(prepared: Prepared) -> None:
         work.say("reading it back")
         work.service.ask("prepare", names.REDIS, say=work.say)
         work.service.ask("discard", names.REDIS)
+    # On the way back they are there, and until its end `up` must find in the state what it is not to take away.
+    work.make_ready(images=not prepared.change.is_back)
 
 
 def make(prepared: Prepared) -> dict[str, Any]:

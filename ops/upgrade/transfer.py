@@ -75,7 +75,7 @@ def _pairs(
 
 def contents(volume: Volume, side: Side, *, memory_bytes: int) -> Contents:
     """What is in files that no server has open; they stay as they are but for the server's own notes."""
-    with bench(_with(volume, side.image), "old", memory_bytes=memory_bytes) as run:
+    with bench(volume, "old", side.image, memory_bytes=memory_bytes) as run:
         run(_STEPS, "meet")
         try:
             run(_STEPS, "start", side.folder, _OLD_PORT, _READ_ONLY)
@@ -94,8 +94,8 @@ def transfer(volume: Volume, old: Side, new: Side, say: Say, *, memory_bytes: in
     """
     unfinished = f"{new.folder}.new"
     with (
-        bench(_with(volume, old.image), "old", memory_bytes=memory_bytes) as in_old,
-        bench(_with(volume, new.image), "new", memory_bytes=memory_bytes) as in_new,
+        bench(volume, "old", old.image, memory_bytes=memory_bytes) as in_old,
+        bench(volume, "new", new.image, memory_bytes=memory_bytes) as in_new,
         _ended(in_old, old.folder, in_new, unfinished),
     ):
         in_old(_STEPS, "meet")
@@ -145,7 +145,3 @@ def _read(output: str) -> Contents:
         {(item["database"], item["table"]): (int(item["rows"]), item["digest"]) for item in items if "table" in item},
         {(item["database"], item["sequence"]): str(item["digest"]) for item in items if "sequence" in item},
     )
-
-
-def _with(volume: Volume, image: str) -> Volume:
-    return dataclasses.replace(volume, image=image)

@@ -44,6 +44,8 @@ class Work:
     service: Service
     what: str
     say: Say
+    # What a release that came with the new version takes away: services that are not deployed here may still use it.
+    later: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def data(self) -> Volume:
@@ -109,18 +111,37 @@ class Work:
             raise heal.interrupted(self.stack, state)
         return pulumi
 
+    def make_ready(self, *, images: bool) -> None:
+        """Everything that takes time and that no service notices: with `images` Pulumi builds them."""
+        self.say("seeing what changes")
+        pulumi, log = self.pulumi(), EventLog()
+        state = deploy.open_state(pulumi)
+        with progress.watching(log) as on_poll:
+            result = pulumi.preview(["--refresh=false"], log, state, on_poll, judged=False)
+        self._require(result.code, log, result.errors)
+        kept = {change.urn for change in log.changes if not change.operation.startswith("delete")}
+        self.later[:] = sorted({change.urn for change in log.changes} - kept)
+        if images:
+            self.say("building the images")
+            self._deploy(())
+
     def deploy(self, services: Sequence[str]) -> None:
         """Deploys these services and what they need, and nobody else. Raises DeployError."""
         self.say(f"deploying {' and '.join(services)}")
-        pulumi = self.pulumi()
+        self._deploy(services)
+
+    def _deploy(self, services: Sequence[str]) -> None:
+        pulumi, log = self.pulumi(), EventLog(progress.show)
         state = deploy.open_state(pulumi)
         wanted = {f"service-{name}" for name in services}
         others = [item.urn for item in state.resources if item.type == _SERVICE and name_of(item.urn) not in wanted]
-        log = EventLog(progress.show)
         with progress.watching(log) as on_poll:
-            result = pulumi.up_without(others, log, state.salt, on_poll)
-        if result.code or log.failures:
-            said = [failure.message for failure in log.failures] or [result.errors.strip()]
+            result = pulumi.up_without([*others, *self.later], log, state.salt, on_poll)
+        self._require(result.code, log, result.errors)
+
+    def _require(self, code: int, log: EventLog, errors: str) -> None:
+        if code or log.failures:
+            said = [failure.message for failure in log.failures] or [errors.strip()]
             raise DeployError("\n".join([f"{self.what} could not be deployed:", *said]))
 
     def require_version(self, change: Change) -> None:

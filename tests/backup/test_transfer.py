@@ -107,7 +107,7 @@ def test_all_rows_go_across_and_the_old_files_still_serve(
     assert left(volume) == ["15", "17"]
     assert transfer.contents(volume, new, memory_bytes=_MEMORY) == before
     # The folder is as the image's entrypoint makes one, checksums among it; and it begins only where it is.
-    with bench.bench(dataclasses.replace(volume, image=new.image), "new", memory_bytes=_MEMORY) as run:
+    with bench.bench(volume, "new", new.image, memory_bytes=_MEMORY) as run:
         control = run("pg_controldata /data/17")
         assert "Data page checksum version:           1" in control
         assert run("PGDATA=/data/17 only-if-upgraded echo begins").strip() == "begins"
@@ -187,7 +187,7 @@ def test_keys_are_counted_in_the_files_and_a_newer_redis_reads_them() -> None:
     docker("volume", "create", name)
     try:
         docker("run", "--rm", "--user=0", "--entrypoint=", f"--volume={name}:/data", older, "chown", "10002", "/data")
-        with bench.bench(volume, "old", memory_bytes=_MEMORY) as run:
+        with bench.bench(volume, "old", older, memory_bytes=_MEMORY) as run:
             run(
                 "redis-server --port 0 --unixsocket /tmp/s --dir /data --appendonly yes --save '' --daemonize yes\n"
                 "until redis-cli -s /tmp/s PING | grep -q PONG; do sleep 0.1; done\n"
@@ -196,7 +196,7 @@ def test_keys_are_counted_in_the_files_and_a_newer_redis_reads_them() -> None:
                 "redis-cli -s /tmp/s SHUTDOWN"
             )
         for made in (older, newer):
-            with bench.bench(dataclasses.replace(volume, image=made), "old", memory_bytes=_MEMORY) as run:
+            with bench.bench(volume, "old", made, memory_bytes=_MEMORY) as run:
                 most, least = (int(number) for number in run(redis._COUNT).split())
             assert least == 21
             assert 21 <= most <= 41

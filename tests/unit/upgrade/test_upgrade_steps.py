@@ -159,7 +159,6 @@ def counted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int
     def with_keys(most: int, least: int) -> Stage:
         stage.command = "./pidea upgrade staging redis"
         monkeypatch.setattr(redis, "bench", lambda *_, **__: Bench(f"{most}\n{least}\n"))
-        monkeypatch.setattr(redis.dataclasses, "replace", lambda data, **_: data)
         return stage
 
     return with_keys
