@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 import yaml
 
-from infra import names
+from infra import names, servers
 from infra.backups import BackupSettings
 from infra.errors import SettingsError
 from infra.objectives import ObjectiveSettings
@@ -28,6 +28,13 @@ Count = Annotated[int, pydantic.Field(ge=1, le=100)]
 InstanceName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=24)]
 # Where a Docker engine answers, as DOCKER_HOST says it.
 EngineAddress = Annotated[str, pydantic.Field(pattern=r"^(unix:///|ssh://|tcp://)\S+$")]
+# The newest of a major version that Debian has when the image is built, or exactly one.
+PostgresVersion = Annotated[
+    str, pydantic.BeforeValidator(servers.as_text), pydantic.Field(pattern=r"^(15|17)(\.[0-9]{1,2})?$")
+]
+RedisVersion = Annotated[
+    str, pydantic.BeforeValidator(servers.as_text), pydantic.Field(pattern=r"^(7|8)(\.[0-9]{1,2}\.[0-9]{1,2})?$")
+]
 ImageReference = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][\w./:-]*(@sha256:[0-9a-f]{64})?$")]
 
 OVERRIDABLE_IMAGES = frozenset(
@@ -129,8 +136,12 @@ class AppSettings(_Section):
 
 
 class RedisSettings(_Section):
-    """The cache. With `replicas` each server has a node of its own, and so has each sentinel."""
+    """The cache. With `replicas` each server has a node of its own, and so has each sentinel.
 
+    `version` is `7`, `8`, or an exact one; `./pidea upgrade` goes from one to another.
+    """
+
+    version: RedisVersion = servers.REDIS.default
     max_memory_mib: Annotated[int, pydantic.Field(ge=64, le=65536)] = 512
     replicas: Annotated[int, pydantic.Field(ge=0, le=4)] = 0
 
@@ -141,14 +152,36 @@ class RedisSettings(_Section):
             raise ValueError("must be 0 or at least 2: a primary takes no writes once its only replica is gone")
         return replicas
 
+    @pydantic.model_validator(mode="after")
+    def _a_cluster_keeps_its_major_version(self) -> Self:
+        _refuse_other_major(servers.REDIS, self.version, self.replicas, "replicas")
+        return self
+
 
 class PostgresSettings(_Section):
-    """The system of record. With `standbys` Patroni runs each server on a node of its own, and etcd beside it."""
+    """The system of record. With `standbys` Patroni runs each server on a node of its own, and etcd beside it.
 
+    `version` is `15`, `17`, or an exact one as `15.20`; `./pidea upgrade` goes from one to another.
+    """
+
+    version: PostgresVersion = servers.POSTGRES.default
     standbys: Annotated[int, pydantic.Field(ge=0, le=4)] = 0
 
     shared_buffers_mib: Annotated[int, pydantic.Field(ge=32, le=65536)] = 128
     max_connections: Annotated[int, pydantic.Field(ge=20, le=1000)] = 100
+
+    @pydantic.model_validator(mode="after")
+    def _a_cluster_keeps_its_major_version(self) -> Self:
+        _refuse_other_major(servers.POSTGRES, self.version, self.standbys, "standbys")
+        return self
+
+
+def _refuse_other_major(server: servers.Server, version: str, others: int, key: str) -> None:
+    if others and server.major(version) != server.default:
+        raise ValueError(
+            f"version must be {server.default} where there are {key}, alone or with what follows the point: "
+            f"a cluster's major version is not changed yet, is {version!r}"
+        )
 
 
 class PrometheusSettings(_Section):
@@ -223,6 +256,17 @@ class StackSettings(_Section):
             raise ValueError(
                 "images.postgres and postgres.standbys exclude each other: Patroni's image is built on ours"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _versions_are_of_our_images(self) -> Self:
+        asked = {
+            names.POSTGRES: (servers.POSTGRES, self.postgres.version),
+            names.REDIS: (servers.REDIS, self.redis.version),
+        }
+        for name, (server, version) in asked.items():
+            if name in self.images and version != server.default:
+                raise ValueError(f"images.{name} and {name}.version exclude each other: that image has its own version")
         return self
 
     @pydantic.model_validator(mode="after")

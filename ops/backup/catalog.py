@@ -14,6 +14,10 @@ from ops.backup.errors import RequestError
 from ops.backup.restic import Snapshot
 from ops.backup.settings import Retention
 
+# On a base: the major version of the server that it is of, whose programs alone can replay its WAL. Before this was
+# noted there was but one.
+MAJOR = "postgres"
+_FIRST_MAJOR = "15"
 BASE, WAL, REDIS, ALERTMANAGER, STATE = "base", "wal", "redis", "alertmanager", "state"
 # A restore of PostgreSQL empties the cache, and the next copy is of that: the one from before must still be there, as
 # must what somebody has stored by hand before a change.
@@ -35,6 +39,11 @@ class Reach:
     def epoch(self) -> str:
         """What names the base and its WAL."""
         return self.base.about["epoch"]
+
+    @property
+    def major(self) -> str:
+        """The major version of PostgreSQL that can restore it."""
+        return self.base.about.get(MAJOR, _FIRST_MAJOR)
 
     @property
     def base_bytes(self) -> int:
@@ -92,6 +101,22 @@ def choose(found: Sequence[Reach], at: datetime.datetime | None) -> tuple[Reach,
         listed = "; ".join(f"{tagged(reach.first)} to {tagged(reach.last)}" for reach in merged(found))
         raise RequestError(f"{tagged(at)} is out of reach; there is {listed}.")
     return fitting[-1], at
+
+
+def of_version(found: Sequence[Reach], major: str, at: datetime.datetime | None = None) -> list[Reach]:
+    """Those that the programs of PostgreSQL `major` can restore.
+
+    Raises RequestError where `at` is in the reach of another version's alone, or everything is.
+    """
+    ours = [reach for reach in found if reach.major == major]
+    fitting = [reach for reach in found if at is None or reach.first <= at <= reach.last]
+    if fitting and not any(reach.major == major for reach in fitting):
+        theirs = " and ".join(sorted({reach.major for reach in fitting}))
+        raise RequestError(
+            f"What would be restored is of PostgreSQL {theirs}, and {major} runs here, which cannot read it: go back "
+            f"to {theirs} first (docs/runbooks/upgrade-postgres.md)."
+        )
+    return ours
 
 
 @dataclasses.dataclass

@@ -53,7 +53,7 @@ def drill(jobs: Jobs, chance: random.Random | None = None) -> dict[str, Any]:
 
 def _drill(jobs: Jobs, chance: random.Random) -> dict[str, Any]:
     snapshots = jobs.restic.snapshots()
-    found = catalog.reaches(snapshots)
+    found = catalog.of_version(catalog.reaches(snapshots), postgres.major())
     newest, last = catalog.choose(found, None)
     rpo = (datetime.datetime.now(datetime.UTC) - last).total_seconds()
     older = chance.choice(found)

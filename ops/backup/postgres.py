@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -57,6 +58,16 @@ class Base:
 
     start_lsn: str
     timeline: int
+
+
+@functools.cache
+def major() -> str:
+    """The major version of the programs here, which is the server's."""
+    said = process.run(["postgres", "--version"], {})
+    found = re.search(r"\(PostgreSQL\) (\d+)", said)
+    if found is None:
+        raise ToolError("postgres --version", said)
+    return found[1]
 
 
 def passwords(settings: Settings) -> dict[str, str]:

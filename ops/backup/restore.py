@@ -162,10 +162,11 @@ def _found(jobs: Jobs, at: str | None, snapshot: str | None) -> tuple[Reach, dat
     moment = catalog.moment(at) if at else None
     found = catalog.reaches(jobs.restic.snapshots())
     if snapshot is None:
-        return catalog.choose(found, moment)
+        return catalog.choose(catalog.of_version(found, postgres.major(), moment), moment)
     base = one(jobs.restic.snapshots(catalog.BASE), snapshot)
     fitting = [reach for reach in found if reach.base.id == base.id]
     if not fitting:
         raise RequestError(f"The base {base.short_id} has no WAL, so that nothing can be restored from it.")
+    fitting = catalog.of_version(fitting, postgres.major())
     # A base alone is what there was at its end.
     return catalog.choose(fitting, moment or fitting[0].first)

@@ -34,6 +34,7 @@ from ops.stack import (
     target,
     update,
     verify,
+    versions,
 )
 from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
@@ -85,6 +86,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             if state.pending and not refresh:
                 raise heal.interrupted(stack, state)
             rotation.check(plan, state)
+            versions.check(stack, plan, state)
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
         certificates.ensure(pulumi, state, plan)

@@ -133,7 +133,7 @@ def _replace_postgres(service: Service, prepared: Mapping[str, Any], say: Say) -
         say(f"stopping {name}")
         scale.stop(stack, plan, name)
     steps.end_history(service, say)
-    steps.exchange_postgres(data)
+    steps.exchange_postgres(data, steps.current(plan))
     for name, uid in ((names.REDIS_DATA, names.REDIS_UID), (names.APP_CACHE, names.APP_UID)):
         steps.empty(steps.volume(service, name, uid, names.BACKUP))
     for name in (names.POSTGRES, *reversed(_CACHES)):

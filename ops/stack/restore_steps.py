@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from infra import names
-from infra.plan.images import POSTGRES_MAJOR
-from infra.spec import MIB
+from infra.plan.images import POSTGRES_MAJOR, major_of
+from infra.spec import MIB, DeploymentPlan
 from ops.backup import exchange as exchanging
 from ops.errors import DeployError, HostError
 from ops.host.endpoint import Endpoint
@@ -18,7 +18,8 @@ from ops.stack.backups import Service
 from ops.stack.volumes import Volume
 
 Say = Callable[[str], None]
-# In PostgreSQL's volume: what is in use, and what comes. After the exchange the old files have the other's name.
+# In PostgreSQL's volume: what is in use, in the default version, and what comes. After the exchange the old files have
+# the other's name.
 CURRENT = f"/data/{POSTGRES_MAJOR}"
 RESTORED = "/data/restored"
 _SPARE_BYTES = 64 * MIB
@@ -77,11 +78,16 @@ def exchange(data: Volume, first: str, second: str) -> None:
     data.run("/usr/bin/python3.11", "-c", Path(exchanging.__file__).read_text(), first, second)
 
 
-def exchange_postgres(data: Volume) -> None:
+def current(plan: DeploymentPlan) -> str:
+    """Where in PostgreSQL's volume the files in use are."""
+    return f"/data/{major_of(plan, names.POSTGRES) or POSTGRES_MAJOR}"
+
+
+def exchange_postgres(data: Volume, folder: str = CURRENT) -> None:
     """What came is in use, and what was in use is where it lay."""
     # A volume that is empty, as on a new machine, has nothing to change places with.
-    data.shell(f"[ -e {CURRENT} ] || mkdir -m 0700 {CURRENT}")
-    exchange(data, CURRENT, RESTORED)
+    data.shell(f"[ -e {folder} ] || mkdir -m 0700 {folder}")
+    exchange(data, folder, RESTORED)
 
 
 def require_rows(service: Service, prepared: Mapping[str, Any]) -> None:

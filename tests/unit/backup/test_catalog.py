@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 
@@ -60,6 +61,38 @@ def test_a_gap_is_named() -> None:
 def test_a_base_without_wal_is_no_backup() -> None:
     with pytest.raises(RequestError, match="no complete backup"):
         catalog.choose(catalog.reaches((base("a", 0), wal("gone", 5), base("b", 6))), None)
+
+
+def of_major(found: Sequence[Snapshot], **majors: str) -> list[Snapshot]:
+    """The same with the versions that bases are of, by their epochs."""
+    return [
+        dataclasses.replace(s, about={**s.about, catalog.MAJOR: majors[s.about["epoch"]]})
+        if s.kind == "base" and s.about["epoch"] in majors
+        else s
+        for s in found
+    ]
+
+
+def test_only_what_this_version_can_read_is_restored() -> None:
+    found = catalog.reaches(of_major(TWO, b="17"))
+    assert [reach.epoch for reach in catalog.of_version(found, "17")] == ["b"]
+    # Before it was noted there was one version.
+    assert [reach.epoch for reach in catalog.of_version(found, "15")] == ["a"]
+    assert [reach.epoch for reach in catalog.of_version(found, "17", hours(10.8))] == ["b"]
+
+
+def test_a_moment_of_another_version_is_refused_with_that_version() -> None:
+    found = catalog.reaches(of_major(TWO, b="17"))
+    with pytest.raises(RequestError, match=r"is of PostgreSQL 15, and 17 runs here.*upgrade-postgres.md"):
+        catalog.of_version(found, "17", hours(5))
+    with pytest.raises(RequestError, match=r"is of PostgreSQL 15 and 17, and 16 runs here"):
+        catalog.of_version(found, "16")
+
+
+def test_a_moment_that_nobody_has_is_out_of_reach_as_before() -> None:
+    found = catalog.of_version(catalog.reaches(of_major(TWO, b="17")), "17", hours(99))
+    with pytest.raises(RequestError, match="out of reach"):
+        catalog.choose(found, hours(99))
 
 
 def test_what_is_no_time_is_refused() -> None:

@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 # A module may import what stands in an earlier layer, and its own package; nothing of its own layer otherwise.
 LAYERS = (
-    ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs", "infra.schedule"),
+    ("infra.errors", "infra.names", "infra.servers", "infra.spec", "infra.version", "infra.outputs", "infra.schedule"),
     ("infra.section",),
     ("infra.objectives", "infra.routing", "infra.backups"),
     ("infra.settings", "infra.certificate"),
@@ -26,6 +26,7 @@ LAYERS = (
 PURE = (
     "infra.errors",
     "infra.names",
+    "infra.servers",
     "infra.spec",
     "infra.section",
     "infra.objectives",
@@ -40,7 +41,15 @@ PURE = (
     "infra.schedule",
 )
 # spec imports nothing of ours; neither do the other three.
-ALONE = ("infra.errors", "infra.names", "infra.spec", "infra.version", "infra.outputs", "infra.schedule")
+ALONE = (
+    "infra.errors",
+    "infra.names",
+    "infra.servers",
+    "infra.spec",
+    "infra.version",
+    "infra.outputs",
+    "infra.schedule",
+)
 
 
 def modules(package: str) -> dict[str, Path]:

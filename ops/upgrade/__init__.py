@@ -1,0 +1,1 @@
+"""Another version of PostgreSQL or Redis on the data of before: `./pidea upgrade`, and the way back."""
