@@ -26,17 +26,17 @@ _REPLACES = "dev.pidea.alerts.replaces"
 _CONFIG = "alertmanager-yml"
 
 
-def config(found: StackSettings, url: str) -> ConfigSpec:
-    """Alertmanager's configuration with the witness in place of every receiver; routes and inhibition as they are."""
+def routed(found: StackSettings, url: str) -> StackSettings:
+    """A stack's settings with the witness, who is at `url`, in place of every receiver."""
     told = found.alertmanager
-    routed = AlertmanagerSettings(
+    instead = AlertmanagerSettings(
         replicas=told.replicas,
         receivers=(WebhookReceiver(name=witness.NAME, kind="webhook", url=url),),
         critical=(witness.NAME,),
         warning=(witness.NAME,),
         runbooksUrl=told.runbooks_url,
     )
-    return alertmanager.config(found.model_copy(update={"alertmanager": routed}))
+    return found.model_copy(update={"alertmanager": instead})
 
 
 @contextlib.contextmanager
@@ -44,7 +44,7 @@ def to_witness(target: Target) -> Iterator[None]:
     """Has the witness told until the block ends. What a run that crashed has left is put right first."""
     restore(target)
     found = StackSettings.from_config(settings.read_config(target.stack))
-    _replace(target, config(found, witness.url(target)))
+    _replace(target, alertmanager.config(routed(found, witness.url(target))))
     try:
         yield
     finally:

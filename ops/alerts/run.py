@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import datetime
 import secrets
+import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,7 +26,7 @@ from ops.alerts.witness import Witness
 from ops.chaos import edge
 from ops.chaos import target as targets
 from ops.chaos.stage import Stage
-from ops.chaos.target import Target
+from ops.chaos.target import SILENT, Target
 from ops.errors import DeployError, OpsError, StateError
 from ops.stack import instances
 from ops.stack.backups import Service
@@ -55,10 +57,11 @@ class _Done:
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """A stack that is used and watched. Made by `opened`."""
+    """A stack that is used and watched. Made by `opened`. `over` ends every waiting: what was caused is healed then."""
 
     target: Target
     witness: Witness
+    over: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def prove(self, rounds: Sequence[Round]) -> list[Proof]:
         """All rounds; then waits until what was told is over."""
@@ -66,7 +69,7 @@ class Session:
         for found in rounds:
             with console.step(f"Round {found.name}: {', '.join(fault.name for fault in found.faults)}"):
                 done += self._round(found)
-                Scene(self.target, self.witness).wait_until_whole()
+                self._scene().wait_until_whole()
         with console.step("Until all of it is over"):
             self._wait_until_over(done)
         return [proof for one in done for proof in self._proofs(one)]
@@ -105,13 +108,21 @@ class Session:
 
     def _round(self, found: Round) -> list[_Done]:
         with concurrent.futures.ThreadPoolExecutor(len(found.lanes)) as pool:
-            return [one for lane in pool.map(self._lane, found.lanes) for one in lane]
+            try:
+                lanes = [pool.submit(self._lane, lane) for lane in found.lanes]
+                # One that could not go on ends the others.
+                concurrent.futures.wait(lanes, return_when=concurrent.futures.FIRST_EXCEPTION)
+                return [one for lane in lanes for one in lane.result()]
+            except BaseException:
+                self.over.set()
+                console.say("    Healing what was caused; this takes some seconds.")
+                raise
 
     def _lane(self, faults: Sequence[Fault]) -> list[_Done]:
-        return [self._cause(fault) for fault in faults]
+        return [self._cause(fault) for fault in faults if not self.over.is_set()]
 
     def _cause(self, fault: Fault) -> _Done:
-        scene = Scene(self.target, self.witness)
+        scene = self._scene()
         done = _Done(fault, begun=time.time(), effect=0.0, healed=0.0)
         try:
             with fault.act(scene):
@@ -119,7 +130,7 @@ class Session:
                 console.say(f"    [yellow]{fault.name}[/yellow]: {fault.summary}")
                 self._wait_until_all_told(done)
                 done.healed = time.time()
-        except OpsError as error:
+        except (OpsError, subprocess.SubprocessError, *SILENT) as error:
             done.problem = f"could not be caused or healed: {error}"
             done.effect, done.healed = done.effect or time.time(), done.healed or time.time()
         for alert in fault.alerts:
@@ -131,7 +142,11 @@ class Session:
     def _wait_until_all_told(self, done: _Done) -> None:
         deadline = done.effect + done.fault.patience_seconds
         while time.time() < deadline and any(self._told(done, alert) is None for alert in done.fault.alerts):
-            time.sleep(_LOOK_SECONDS)
+            if self.over.wait(_LOOK_SECONDS):
+                return
+
+    def _scene(self) -> Scene:
+        return Scene(self.target, self.witness, self.over)
 
     def _told(self, done: _Done, alert: str) -> float | None:
         return self.witness.timeline.told(alert, done.fault.labels, FIRING, done.begun)

@@ -24,11 +24,12 @@ _LOOK_SECONDS = 0.5
 
 
 class Scene:
-    """Of one fault. `effect_at` is when it took effect; until the fault says so itself, when it was caused."""
+    """Of one fault. `effect_at` is when it took effect, where the fault says so itself; `over` ends every waiting."""
 
-    def __init__(self, target: Target, witness: Witness) -> None:
+    def __init__(self, target: Target, witness: Witness, over: threading.Event) -> None:
         self.target = target
         self.witness = witness
+        self.over = over
         self.effect_at: float | None = None
 
     @property
@@ -45,6 +46,10 @@ class Scene:
     def backups(self) -> Service:
         """The backup service."""
         return Service(self.target.stack, self.target.plan)
+
+    def hold(self, seconds: float) -> None:
+        """Leaves things as they are for a while."""
+        self.over.wait(seconds)
 
     def effect(self) -> None:
         """Notes that the fault takes effect now, where it begins before all of it is done."""

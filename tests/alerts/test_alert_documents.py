@@ -7,8 +7,9 @@ import re
 
 import pytest
 
+from ops.alerts.page import PAGE
 from tests.alerts.mutants.sites import mutants
-from tests.alerts.proof import PAGE, page
+from tests.alerts.proof import page
 from tests.alerts.rules import REPOSITORY, alerts
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from chaos.lines import reason, tell
 
-PORT = 9999
+PORT = int(os.environ.get("WITNESS_PORT", "9999"))
 LOOK_SECONDS = 0.5
 ANSWER_SECONDS = 3.0
 # A page about an alert with this label is not taken: what a receiver that is out of order does.

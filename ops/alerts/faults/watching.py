@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 from infra import names
@@ -19,7 +18,7 @@ _UNTOLD_SECONDS = 165.0
 def _nobody_takes_alerts(scene: Scene) -> Iterator[None]:
     with scene.witness.hold("alert", "PideaProofStanding", "warning"), scene.stopped(names.ALERTMANAGER):
         scene.effect()
-        time.sleep(_UNTOLD_SECONDS)
+        scene.hold(_UNTOLD_SECONDS)
     yield
 
 
