@@ -62,6 +62,8 @@ async def connections(settings: Settings, share: str) -> AsyncIterator[None]:
 async def transaction(settings: Settings) -> AsyncIterator[None]:
     """A transaction that does not end. It works, for PostgreSQL ends one that is idle."""
     _, connection = await connect(settings)
+    # Else the server would go on long after we are gone: it looks for us only when it has something to say.
+    await connection.execute("SET client_connection_check_interval = '1s'")
     async with _beside(connection.execute("SELECT pg_sleep(7200)", timeout=2 * _LONG_SECONDS)):
         yield
     connection.terminate()
