@@ -62,17 +62,20 @@ class Session:
     target: Target
     witness: Witness
     over: threading.Event = dataclasses.field(default_factory=threading.Event)
+    done: list[_Done] = dataclasses.field(default_factory=list)
 
     def prove(self, rounds: Sequence[Round]) -> list[Proof]:
-        """All rounds; then waits until what was told is over."""
-        done: list[_Done] = []
-        for found in rounds:
-            with console.step(f"Round {found.name}: {', '.join(fault.name for fault in found.faults)}"):
-                done += self._round(found)
-                self._scene().wait_until_whole()
-        with console.step("Until all of it is over"):
-            self._wait_until_over(done)
-        return [proof for one in done for proof in self._proofs(one)]
+        """All rounds; then waits until what was told is over. Ctrl-C ends it with what is known by then."""
+        try:
+            for found in rounds:
+                with console.step(f"Round {found.name}: {', '.join(fault.name for fault in found.faults)}"):
+                    self._round(found)
+                    self._scene().wait_until_whole()
+            with console.step("Until all of it is over"):
+                self._wait_until_over()
+        except KeyboardInterrupt:
+            console.say("    Interrupted; this is what was seen until now.")
+        return [proof for one in self.done for proof in self._proofs(one)]
 
     def unexpected(self, proven: Sequence[Proof], since: float) -> list[Page]:
         """Pages about alerts that no fault was about."""
@@ -106,20 +109,23 @@ class Session:
                 time.sleep(_LOOK_SECONDS)
         console.say(f"    a first page took {told - begun:.1f} s")
 
-    def _round(self, found: Round) -> list[_Done]:
+    def _round(self, found: Round) -> None:
         with concurrent.futures.ThreadPoolExecutor(len(found.lanes)) as pool:
             try:
                 lanes = [pool.submit(self._lane, lane) for lane in found.lanes]
                 # One that could not go on ends the others.
                 concurrent.futures.wait(lanes, return_when=concurrent.futures.FIRST_EXCEPTION)
-                return [one for lane in lanes for one in lane.result()]
+                for lane in lanes:
+                    lane.result()
             except BaseException:
                 self.over.set()
                 console.say("    Healing what was caused; this takes some seconds.")
                 raise
 
-    def _lane(self, faults: Sequence[Fault]) -> list[_Done]:
-        return [self._cause(fault) for fault in faults if not self.over.is_set()]
+    def _lane(self, faults: Sequence[Fault]) -> None:
+        for fault in faults:
+            if not self.over.is_set():
+                self.done.append(self._cause(fault))
 
     def _cause(self, fault: Fault) -> _Done:
         scene = self._scene()
@@ -151,8 +157,10 @@ class Session:
     def _told(self, done: _Done, alert: str) -> float | None:
         return self.witness.timeline.told(alert, done.fault.labels, FIRING, done.begun)
 
-    def _wait_until_over(self, done: Sequence[_Done]) -> None:
-        waiting = [(one, alert) for one in done for alert in one.fault.alerts if self._told(one, alert) is not None]
+    def _wait_until_over(self) -> None:
+        waiting = [
+            (one, alert) for one in self.done for alert in one.fault.alerts if self._told(one, alert) is not None
+        ]
         while waiting:
             for one, alert in list(waiting):
                 over = self.witness.timeline.left(alert, one.fault.labels, one.healed)
