@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from infra import names
 from infra.names import physical
+from infra.spec import DeploymentPlan
 from ops.alerts.witness import Witness
 from ops.chaos.stage import Stage
 from ops.chaos.target import SILENT, Node, Target
@@ -17,6 +19,7 @@ from ops.cluster.members import Members
 from ops.errors import DeployError
 from ops.stack import scale, swarm
 from ops.stack.backups import Service
+from ops.stack.reference import Stack
 
 _WHOLE_SECONDS = 240.0
 _AGAIN_SECONDS = 60.0
@@ -56,13 +59,14 @@ class Scene:
         self.effect_at = time.time()
 
     @contextlib.contextmanager
-    def stopped(self, service: str) -> Iterator[None]:
-        """No task of a service runs. Left when all run again and are healthy."""
+    def stopped(self, *services: str) -> Iterator[None]:
+        """No task of these services runs. Left when all run again and are healthy."""
         try:
-            scale.stop(self.target.stack, self.target.plan, service)
+            self._all(scale.stop, services)
             yield
         finally:
-            scale.start(self.target.stack, self.target.plan, service)
+            # Together: a member of a cluster may not be well before the others are there.
+            self._all(scale.start, services)
 
     @contextlib.contextmanager
     def paused(self, *services: str, slot: int | None = None) -> Iterator[None]:
@@ -149,6 +153,10 @@ class Scene:
             if time.monotonic() > deadline:
                 raise DeployError(f"Not whole again: {', '.join(missing)}; see `./pidea status`.")
             time.sleep(_LOOK_SECONDS)
+
+    def _all(self, act: Callable[[Stack, DeploymentPlan, str], None], services: Sequence[str]) -> None:
+        with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
+            list(pool.map(lambda service: act(self.target.stack, self.target.plan, service), services))
 
     def _missing(self) -> list[str]:
         with swarm.client(where=self.target.manager()) as api:

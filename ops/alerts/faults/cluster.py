@@ -31,18 +31,13 @@ def _one_edge_paused(scene: Scene) -> Iterator[None]:
 @contextlib.contextmanager
 def _standbys_stopped(scene: Scene) -> Iterator[None]:
     primary = scene.postgres_primary()
-    with contextlib.ExitStack() as stack:
-        for member in scene.target.members(names.POSTGRES):
-            if member != primary:
-                stack.enter_context(scene.stopped(member))
+    with scene.stopped(*(member for member in scene.target.members(names.POSTGRES) if member != primary)):
         yield
 
 
 @contextlib.contextmanager
 def _redis_stopped(scene: Scene) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        for member in scene.target.members(names.REDIS):
-            stack.enter_context(scene.stopped(member))
+    with scene.stopped(*scene.target.members(names.REDIS)):
         yield
 
 

@@ -53,8 +53,8 @@ class Recorder:
         finally:
             self.ended.append(what)
 
-    def stopped(self, service: str) -> Any:
-        return self._hold(f"stopped {service}")
+    def stopped(self, *services: str) -> Any:
+        return self._hold(f"stopped {services}")
 
     def paused(self, *services: str, slot: int | None = None) -> Any:
         return self._hold(f"paused {services} {slot}")
