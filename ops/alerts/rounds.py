@@ -24,10 +24,11 @@ ROUNDS: Mapping[Kind, tuple[Round, ...]] = MappingProxyType(
                     (postgres.DEADLOCKS, postgres.EXHAUSTED),
                     (app.LAGGING,),
                     (app.CONNECTIONS_FULL,),
-                    (backups.DAMAGED, backups.DRILL_FAILED),
                     (watching.NOT_DELIVERED,),
                 ),
             ),
+            # By itself: it takes a small machine's processors, users wait, and then nobody is told of warnings.
+            Round(name="backups", lanes=((backups.DAMAGED, backups.DRILL_FAILED),)),
             Round(name="outage", lanes=((postgres.DOWN,),)),
             Round(name="application", lanes=((services.APP_ABSENT,),)),
             Round(name="edge", lanes=((services.EDGE_ABSENT,),)),
