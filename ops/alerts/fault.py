@@ -25,7 +25,8 @@ class Kind(enum.StrEnum):
 class Fault:
     """`alerts` are those that it makes fire; of each an instance with all of `labels` must.
 
-    `patience_seconds` is for the last of their pages, from the moment at which the fault has taken effect.
+    `patience_seconds` is for the last of their pages, from the moment at which the fault has taken effect. `lasting`
+    are those that look back for so long that nobody waits for their end.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Fault:
     kinds: frozenset[Kind] = frozenset({Kind.SINGLE})
     labels: Mapping[str, str] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
     patience_seconds: float = 240.0
+    lasting: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

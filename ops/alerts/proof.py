@@ -29,11 +29,13 @@ class Proof:
     page_seconds: float | None = None
     resolved_seconds: float | None = None
     problem: str = ""
+    is_lasting: bool = False
 
     @property
     def held(self) -> bool:
-        """Whether it was told and was over."""
-        return not self.problem and self.page_seconds is not None and self.resolved_seconds is not None
+        """Whether it was told, and was over unless that takes too long to be waited for."""
+        is_over = self.resolved_seconds is not None or self.is_lasting
+        return not self.problem and self.page_seconds is not None and is_over
 
     def reason(self) -> str:
         """Why it did not hold, in a few words."""

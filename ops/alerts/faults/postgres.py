@@ -60,4 +60,6 @@ DOWN = Fault(
     alerts=("PideaPostgresDown", "PideaSloBurnsFast", "PideaSloBurns", "PideaStaleAnswers", "PideaErrorRateHigh"),
     act=stopped(names.POSTGRES),
     patience_seconds=540.0,
+    # Half an hour after the last failed request.
+    lasting=frozenset({"PideaSloBurns"}),
 )
