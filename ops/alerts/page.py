@@ -10,7 +10,7 @@ from typing import Any
 
 from ops import paths
 from ops.alerts import rounds, rules
-from ops.alerts.proof import PROMISED_SECONDS, is_promised
+from ops.alerts.proof import PROMISED_SECONDS, Proof, as_json, is_promised
 from ops.alerts.unproven import UNPROVEN
 
 PAGE = paths.REPO / "docs" / "alerts.md"
@@ -28,10 +28,10 @@ def known(path: Path = MEASURED) -> dict[str, Any]:
 def add(report: Mapping[str, Any], path: Path = MEASURED) -> dict[str, Any]:
     """Takes what a report proves into the file; what did not hold leaves what was proven before."""
     found = known(path)
-    for proof in report["alerts"]:
-        if not proof["problem"] and None not in {proof["page_seconds"], proof["resolved_seconds"]}:
-            kept = {name: value for name, value in proof.items() if name not in {"alert", "problem"}}
-            found["alerts"][proof["alert"]] = {**kept, "kind": report["kind"], "on": report["begin"][:10]}
+    for proof in (Proof(**one) for one in report["alerts"]):
+        if proof.held:
+            kept = {name: value for name, value in as_json(proof).items() if name not in {"alert", "problem"}}
+            found["alerts"][proof.alert] = {**kept, "kind": report["kind"], "on": report["begin"][:10]}
     return _kept(found, path)
 
 
@@ -105,7 +105,8 @@ def _section(measured: Mapping[str, Any]) -> Iterable[str]:
                 one["severity"],
                 one["summary"],
                 one["kind"],
-                *(_shown(one[f"{what}_seconds"]) for what in ("pending", "firing", "page", "resolved")),
+                *(_shown(one[f"{what}_seconds"]) for what in ("pending", "firing", "page")),
+                "later" if one["is_lasting"] and one["resolved_seconds"] is None else _shown(one["resolved_seconds"]),
             )
             for name, one in sorted(alerts.items())
         ],

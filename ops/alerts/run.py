@@ -159,7 +159,10 @@ class Session:
 
     def _wait_until_over(self) -> None:
         waiting = [
-            (one, alert) for one in self.done for alert in one.fault.alerts if self._told(one, alert) is not None
+            (one, alert)
+            for one in self.done
+            for alert in one.fault.alerts
+            if alert not in one.fault.lasting and self._told(one, alert) is not None
         ]
         while waiting:
             for one, alert in list(waiting):
@@ -189,6 +192,7 @@ class Session:
                 page_seconds=after(told, done.effect),
                 resolved_seconds=after(over, done.healed),
                 problem=done.problem,
+                is_lasting=alert in done.fault.lasting,
             )
 
 

@@ -108,7 +108,7 @@ def test_every_alert_is_caused_or_says_why_not() -> None:
 
 def test_names_are_unique_and_no_fault_proves_nothing() -> None:
     assert len({fault.name for fault in ALL}) == len(ALL)
-    assert all(fault.alerts and fault.summary for fault in ALL)
+    assert all(fault.alerts and fault.summary and fault.lasting <= {*fault.alerts} for fault in ALL)
     for kind in Kind:
         told = [(alert, *fault.labels.items()) for fault in rounds.faults(kind) for alert in fault.alerts]
         assert len(told) == len(set(told))

@@ -97,3 +97,4 @@ def test_why_one_did_not_hold_is_said(figures: dict[str, Any], reason: str) -> N
     found = Proof(**report(**figures)["alerts"][0])
     assert (found.held, found.reason()) == (False, reason)
     assert Proof(**report()["alerts"][0]).held
+    assert Proof(**{**report(resolved_seconds=None)["alerts"][0], "is_lasting": True}).held
