@@ -37,6 +37,8 @@ REQUESTS_PER_SECOND = 4.0
 RESOLVED_SECONDS = 1200.0
 _CALM_SECONDS = 240.0
 _FIRST_PAGE_SECONDS = 90.0
+# Most look five minutes back.
+_NEW_SECONDS = 420.0
 _LOOK_SECONDS = 0.5
 # What this machine is short of is no fault of the stack's.
 _MACHINES = names.NODE_EXPORTER.removesuffix("-exporter")
@@ -68,6 +70,7 @@ class Session:
         """All rounds; then waits until what was told is over. Ctrl-C ends it with what is known by then."""
         try:
             for found in rounds:
+                self._wait_until_new(found)
                 with console.step(f"Round {found.name}: {', '.join(fault.name for fault in found.faults)}"):
                     self._round(found)
                     self._scene().wait_until_whole()
@@ -108,6 +111,13 @@ class Session:
                     raise DeployError("Alertmanager does not reach the witness; see its log with `./pidea logs`.")
                 time.sleep(_LOOK_SECONDS)
         console.say(f"    a first page took {told - begun:.1f} s")
+
+    def _wait_until_new(self, found: Round) -> None:
+        """Returns when none of the round's alerts fires, by what came of a fault before: it would not be told again."""
+        known = {alert for fault in found.faults for alert in fault.alerts}
+        deadline = time.monotonic() + _NEW_SECONDS
+        while time.monotonic() < deadline and known & {one["alertname"] for one in self.witness.timeline.now()}:
+            time.sleep(_LOOK_SECONDS)
 
     def _round(self, found: Round) -> None:
         with concurrent.futures.ThreadPoolExecutor(len(found.lanes)) as pool:
