@@ -32,7 +32,9 @@ def _exporter(settings: StackSettings, name: str, server: str) -> ServiceSpec:
         networks=(names.DATA, names.TELEMETRY),
         env=MappingProxyType(
             {
-                "DATA_SOURCE_URI": f"{host}:{names.POSTGRES_PORT}/{names.POSTGRES_DATABASE}?sslmode=disable",
+                # Less than Prometheus waits, or `pg_up` is missing instead of 0 while nobody answers for the name.
+                "DATA_SOURCE_URI": f"{host}:{names.POSTGRES_PORT}/{names.POSTGRES_DATABASE}"
+                "?sslmode=disable&connect_timeout=3",
                 "DATA_SOURCE_USER": names.POSTGRES_EXPORTER_USERNAME,
                 "DATA_SOURCE_PASS_FILE": names.secret_path(names.POSTGRES_EXPORTER_PASSWORD),
             }

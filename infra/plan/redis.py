@@ -72,11 +72,12 @@ def plan(settings: StackSettings) -> SubsystemSpec:
 def _server(settings: StackSettings) -> ServiceSpec:
     password = names.secret_path(names.REDIS_EXPORTER_PASSWORD)
     healthcheck = HealthcheckSpec(
-        # The password goes through the environment of this short process alone.
+        # The password goes through the environment of this short process alone. MISCONF is what a server answers that
+        # cannot write its file: it still reads, and no other one in its place could write.
         command=(
             "CMD-SHELL",
-            f'test "$(REDISCLI_AUTH=$(cat {password}) redis-cli --no-auth-warning'
-            f' --user {names.REDIS_EXPORTER_USERNAME} PING)" = PONG',
+            f'case "$(REDISCLI_AUTH=$(cat {password}) redis-cli --no-auth-warning'
+            f' --user {names.REDIS_EXPORTER_USERNAME} PING)" in PONG | MISCONF*) ;; *) exit 1 ;; esac',
         ),
     )
     return ServiceSpec(

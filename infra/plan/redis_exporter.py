@@ -24,6 +24,8 @@ def exporter(settings: StackSettings, *, name: str, server: str, placement: Plac
         env=MappingProxyType(
             {
                 "REDIS_ADDR": address,
+                # It tries twice, and Prometheus waits for ten seconds: longer, and `redis_up` is missing instead of 0.
+                "REDIS_EXPORTER_CONNECTION_TIMEOUT": "3s",
                 "REDIS_USER": names.REDIS_EXPORTER_USERNAME,
                 "REDIS_PASSWORD_FILE": names.secret_path(names.REDIS_EXPORTER_PASSWORDS),
             }

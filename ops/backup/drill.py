@@ -86,7 +86,19 @@ def _postgres(jobs: Jobs, reach: Reach, at: datetime.datetime, folder: Path) -> 
         there.tables()  # reads every row, and with it every page's checksum
         dated = _ask(there.psql, _WITH_A_TIME)
         newest = [line for table in dated for line in _ask(there.psql, _NEWEST.format(table=table)) if line]
-    return [f"a row of {line} is younger than {catalog.tagged(at)}" for line in newest if catalog.moment(line) > at]
+    return younger(newest, at, is_last=at == reach.last)
+
+
+def younger(newest: Sequence[str], at: datetime.datetime, *, is_last: bool) -> list[str]:
+    """What is wrong with the newest rows of a restore to `at`, one for each table.
+
+    To the last moment everything stored is replayed, and that may be more than what is promised: a row that was
+    written while the WAL was on its way is no difference.
+    """
+    latest = datetime.datetime.now(datetime.UTC) if is_last else at
+    return [
+        f"a row of {line} is younger than {catalog.tagged(latest)}" for line in newest if catalog.moment(line) > latest
+    ]
 
 
 def _mark(jobs: Jobs, reach: Reach, folder: Path, chance: random.Random) -> list[str]:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +19,7 @@ from ops.errors import DeployError
 from ops.stack import swarm
 
 LABEL = "dev.pidea.chaos"
-_PYTHON = "/opt/venv/bin/python"
+PYTHON = "/opt/venv/bin/python"
 _MIB = 2**20
 _SECOND = 10**9
 _START_SECONDS = 90.0
@@ -49,12 +49,20 @@ def running(target: Target, plan: Plan) -> Iterator[None]:
     remove(target)
     try:
         with swarm.client(where=target.manager()) as api:
-            secrets = _secrets(api, target)
-            networks = _networks(api, target)
+            secrets = secrets_of(api, target)
+            # The application finds PostgreSQL on the same.
+            networks = networks_of(api, next(iter(target.members(names.REDIS).values())))
             for node in target.nodes:
-                template = _template(target, plan, node.slot, reference, secrets, networks)
                 api.create_service(  # type: ignore[no-untyped-call]
-                    template,
+                    template(
+                        target,
+                        reference,
+                        environment(target, plan, node.slot),
+                        secrets=secrets,
+                        networks=networks,
+                        slot=node.slot,
+                        label=LABEL,
+                    ),
                     name=service(target, node.slot),
                     labels={LABEL: target.instance},
                     mode=docker.types.ServiceMode("replicated", 1),
@@ -92,7 +100,7 @@ def remove(target: Target) -> None:
 
 def ask(target: Target, what: str, run: str, since: float = 0.0) -> list[str]:
     """What `python -m chaos.ask WHAT RUN` prints, on the first node where it can be run. Raises DeployError."""
-    command = [_PYTHON, "-m", "chaos.ask", what, run, str(int(since * 1000))]
+    command = [PYTHON, "-m", "chaos.ask", what, run, str(int(since * 1000))]
     said = "no client runs"
     for attempt in range(_ROUNDS):
         for node in target.nodes:
@@ -112,23 +120,29 @@ def ask(target: Target, what: str, run: str, since: float = 0.0) -> list[str]:
     raise DeployError(f"What is stored of {what} cannot be found out: {said}")
 
 
-def _template(
+def template(
     target: Target,
-    plan: Plan,
-    slot: int,
     reference: str,
+    variables: Mapping[str, str],
+    *,
     secrets: Mapping[str, Mapping[str, str]],
-    networks: list[str],
+    networks: Sequence[str],
+    slot: int,
+    label: str,
+    arguments: Sequence[str] = (),
+    memory_mib: int = 128,
 ) -> dict[str, Any]:
-    limits = {"MemoryBytes": 128 * _MIB, "NanoCPUs": _SECOND // 2}
+    """A service on node `slot` with the clients' image. `arguments` is what it runs instead of the clients."""
+    limits = {"MemoryBytes": memory_mib * _MIB, "NanoCPUs": _SECOND // 2}
     return {
         "ContainerSpec": {
             "Image": reference,
-            "Labels": {LABEL: target.instance},
+            **({"Args": [*arguments]} if arguments else {}),
+            "Labels": {label: target.instance},
             "User": f"{names.APP_UID}:{names.APP_UID}",
             "ReadOnly": True,
             "CapabilityDrop": ["ALL"],
-            "Env": [f"{key}={value}" for key, value in _environment(target, plan, slot, secrets).items()],
+            "Env": [f"{key}={value}" for key, value in variables.items()],
             "Secrets": [
                 {
                     "SecretID": found["id"],
@@ -157,7 +171,8 @@ _ACCOUNTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
-def _environment(target: Target, plan: Plan, slot: int, secrets: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+def environment(target: Target, plan: Plan, slot: int) -> Mapping[str, str]:
+    """What the clients are told: who is there, and in which files the passwords are."""
     found = {
         "CHAOS_RUN": plan.run,
         "CHAOS_SLOT": str(slot),
@@ -174,7 +189,7 @@ def _environment(target: Target, plan: Plan, slot: int, secrets: Mapping[str, Ma
     return found
 
 
-def _secrets(api: docker.APIClient, target: Target) -> dict[str, dict[str, str]]:
+def secrets_of(api: docker.APIClient, target: Target) -> dict[str, dict[str, str]]:
     """The newest secret of each logical name that is needed."""
     wanted = {secret for _, secret in _ACCOUNTS.values()}
     found: dict[str, dict[str, str]] = {}
@@ -187,10 +202,9 @@ def _secrets(api: docker.APIClient, target: Target) -> dict[str, dict[str, str]]
     return found
 
 
-def _networks(api: docker.APIClient, target: Target) -> list[str]:
-    """The ids of the networks that Redis is on: the application finds PostgreSQL on the same."""
-    first = next(iter(target.members(names.REDIS).values()))
-    found = api.inspect_service(first)  # type: ignore[no-untyped-call]
+def networks_of(api: docker.APIClient, service: str) -> list[str]:
+    """The ids of the networks that a service (its name in Docker) is on."""
+    found = api.inspect_service(service)  # type: ignore[no-untyped-call]
     return [str(network["Target"]) for network in found["Spec"]["TaskTemplate"]["Networks"]]
 
 

@@ -19,6 +19,11 @@ def check(stack: Stack, scenarios: Sequence[Scenario], confirmed: str | None, as
         return
     if needing := [scenario.name for scenario in scenarios if scenario.needs_lab]:
         raise UsageError(f"{', '.join(needing)}: breaks nodes or networks, and {stack.name} is not on a lab.")
+    confirm(stack, confirmed, ask)
+
+
+def confirm(stack: Stack, confirmed: str | None, ask: Callable[[str], str]) -> None:
+    """Raises UsageError where the name of a stack that is on no lab was neither given nor typed in full."""
     if confirmed is None:
         if not sys.stdin.isatty():
             raise UsageError(

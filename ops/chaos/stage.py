@@ -146,11 +146,7 @@ class Stage:
 
     def members(self) -> Members:
         """Commands in the members of the stack's clusters."""
-        return Members(
-            self.target.instance,
-            self.target.manager(),
-            lambda node: next(found.engine for found in self.target.nodes if found.name == node),
-        )
+        return Members(self.target.instance, self.target.manager(), self.target.engine_called)
 
     def roll(self, service: str, *, wait: bool = True, command: Sequence[str] | None = None) -> None:
         """Has Swarm replace every task of a service by its own rules, as it does for a new version.

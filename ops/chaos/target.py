@@ -66,6 +66,10 @@ class Target:
         """The node with that number."""
         return self.nodes[slot - 1]
 
+    def engine_called(self, node: str) -> Endpoint:
+        """The engine of the node that the swarm calls so; of a stack that is not on a lab there is one alone."""
+        return next(found.engine for found in self.nodes if found.name == node or len(self.nodes) == 1)
+
     def members(self, service: str) -> dict[str, str]:
         """The members of `redis`, `sentinel`, `postgres`, …: logical name → name in the network."""
         found = (_MEMBER.fullmatch(spec.name) for spec in self.plan.services)

@@ -1,14 +1,15 @@
-"""What the cases of an alert prove, and the table of all in docs/alerts.md."""
+"""What the cases of an alert prove, and the table of all in docs/alerts.md, with what was measured live."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from tests.alerts.rules import REPOSITORY, Rule, alerts, case_file, load_cases
+from ops.alerts import page as live
+from tests.alerts.rules import Rule, alerts, case_file, load_cases
 
-PAGE = REPOSITORY / "docs" / "alerts.md"
 _TIME = re.compile(r"(\d+)([dhms])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _HEAD = """\
@@ -16,7 +17,8 @@ _HEAD = """\
 
 Every alert of `infra/rules/`, as its cases in `tests/alerts/` prove it: it is silent just before, fires just after, and
 resolves; and there is a case in which it stays silent throughout. `PIDEA_UPDATE_GOLDENS=1` writes this page anew.
-Whether the cases would notice a wrong alert: `alert-mutants.md`.
+Whether the cases would notice a wrong alert: `alert-mutants.md`. How it is made to fire on a running stack:
+`alert-proofs.md`.
 
 | alert | severity | about | fires in test | silent in test | resolves in test | runbook |
 |---|---|---|---|---|---|---|
@@ -45,8 +47,8 @@ def proof_of(alert: Rule) -> Proof:
     )
 
 
-def page(found: Sequence[Rule] | None = None) -> str:
-    """docs/alerts.md as it must be."""
+def page(found: Sequence[Rule] | None = None, measured: Mapping[str, Any] | None = None) -> str:
+    """docs/alerts.md as it must be, with what was measured live: by default what the repository keeps."""
     rows = []
     for alert in sorted(found if found is not None else alerts(), key=lambda one: one.name):
         proof = proof_of(alert)
@@ -54,7 +56,7 @@ def page(found: Sequence[Rule] | None = None) -> str:
         service = "the job it names" if "{{" in alert.labels["service"] else alert.labels["service"]
         runbook = f"[{alert.name}](runbooks/{alert.name}.md)"
         rows.append(f"| {alert.name} | {alert.labels['severity']} | {service} | {marks} | {runbook} |\n")
-    return _HEAD + "".join(rows)
+    return live.joined(_HEAD + "".join(rows), live.known() if measured is None else measured)
 
 
 def _at(check: dict[str, str]) -> int:
