@@ -48,6 +48,9 @@ def test_standbys_stream_and_one_is_synchronous(cluster: Cluster, leader: str) -
         cluster, leader, "SELECT application_name, state, sync_state FROM pg_stat_replication"
     ).splitlines()
     found = {name: (state, sync) for name, state, sync in (row.split("|") for row in rows)}
+    # Archives WAL, unless it is just being started, and must never be the one whose word a write waits for.
+    _, of_backup = found.pop(names.POSTGRES_BACKUP_USERNAME, ("", "async"))
+    assert of_backup == "async"
     assert set(found) == set(SERVERS) - {leader}
     assert {state for state, _ in found.values()} == {"streaming"}
     assert sorted(sync for _, sync in found.values()) == ["async"] * (len(SERVERS) - 2) + ["sync"]
