@@ -89,6 +89,9 @@ def change_over(work: Work, plan: Plan, say: Say) -> int:
             with bench(data, "old", plan.old_image, memory_bytes=work.memory_bytes) as run:
                 most, least = (int(number) for number in run(_COUNT).split())
             data.shell(f"rm -rf {_COPY}; cp --archive {_FILES} {_COPY}.new; sync; mv {_COPY}.new {_COPY}")
+        if change.is_major:
+            # Started anew it is well in seconds, where an update watches it for long.
+            work.stop(names.BACKUP)
         work.deploy([names.REDIS, names.BACKUP])
         work.require_version(change)
         keys = keys_now(work)

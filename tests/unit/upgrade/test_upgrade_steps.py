@@ -66,7 +66,7 @@ def test_a_major_version_is_compared_before_users_are_back(stage: Stage) -> None
     assert go(stage, UP) == ROWS
     assert in_order(
         stage.done,
-        *("stop app", "stop postgres", "last WAL", "transfer", "deploy postgres,backup", "version"),
+        *("stop app", "stop postgres", "last WAL", "stop backup", "transfer", "deploy postgres,backup", "version"),
         *("backup: contents", "start app"),
     )
     # The files of before stay.
