@@ -51,7 +51,7 @@ def _exporter(settings: StackSettings, name: str, server: str) -> ServiceSpec:
 
 
 def _without(settings: StackSettings) -> tuple[str, ...]:
-    # Since 17 what it asks of the background writer is in another view: it would complain at each scrape, and no rule or
-    # dashboard reads it. An exporter from elsewhere is newer, and knows that view.
+    # Since 17 what it asks of the background writer is in another view: it would complain at each scrape, and no rule
+    # or dashboard reads it. An exporter from elsewhere is newer, and knows that view.
     is_known = int(servers.POSTGRES.major(settings.postgres.version)) < 17
     return () if is_known or names.POSTGRES_EXPORTER in settings.images else ("--no-collector.bgwriter",)
