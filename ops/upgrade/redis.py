@@ -108,6 +108,11 @@ def after(work: Work, say: Say) -> None:
     work.patiently(lambda: work.service.ask("now", names.REDIS))
 
 
+def put_right(work: Work) -> None:
+    """After a run that was killed, with users back: a copy that is older than what they wrote must not come back."""
+    work.data.shell(f"rm -rf {_COPY} {_COPY}.new")
+
+
 def _begins_empty(change: Change) -> bool:
     return change.is_major and change.is_back
 

@@ -19,6 +19,7 @@ from ops.stack.backups import Service
 from ops.stack.events import EventLog, name_of
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
+from ops.stack.versions import running
 from ops.stack.volumes import Volume
 from ops.upgrade import versions
 from ops.upgrade.versions import Change
@@ -65,7 +66,7 @@ class Work:
 
     def running(self) -> str:
         """The version that the server says it has. Raises DeployError where it does not say it in time."""
-        return self.patiently(lambda: versions.running(self.what, self.service.members.run))
+        return self.patiently(lambda: running(self.what, self.service.members.run))
 
     def patiently(self, ask: Callable[[], _Answer]) -> _Answer:
         """What somebody answers who may just have been started. Raises the last error."""
