@@ -40,7 +40,7 @@ def upgrade(stack: Instance, server: str, *options: str) -> commands.Finished:
 
 def version(stack: Instance, server: str) -> str:
     command = "postgres --version" if server == names.POSTGRES else "redis-server --version"
-    return containers.one(stack, server).inside.check_output(command)
+    return str(containers.one(stack, server).inside.check_output(command))
 
 
 def test_postgres_goes_to_another_major_version_and_back(changing: Instance) -> None:
