@@ -17,7 +17,7 @@ from ops.upgrade.work import Say, Work, come_back
 
 _SPARE_BYTES = 256 * MIB
 # Stopping, deploying and starting two services; and what two busy processors copy and compare, indexes included.
-_RESTART_SECONDS = 45
+_RESTART_SECONDS = 50
 _BYTES_PER_SECOND = 6 * MIB
 # Two servers in one volume, each with nothing to do but this.
 _LEAST_MEMORY_BYTES = 512 * MIB

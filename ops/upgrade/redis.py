@@ -14,7 +14,7 @@ from ops.upgrade.versions import Change
 from ops.upgrade.work import Say, Work, come_back
 
 _SPARE_BYTES = 64 * MIB
-_RESTART_SECONDS = 40
+_RESTART_SECONDS = 50
 _BYTES_PER_SECOND = 30 * MIB
 _COUNT = Path(__file__).with_name("redis_count.sh").read_text()
 _FILES, _COPY = "/data/appendonlydir", "/data/before-upgrade"
