@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from infra import names
+from infra import names, servers
 from infra.plan.shared import http_check, replace_beside, user
 from infra.settings import StackSettings
 from infra.spec import MIB, ResourceSpec, SecretMount, ServiceSpec
@@ -28,7 +28,7 @@ def _exporter(settings: StackSettings, name: str, server: str) -> ServiceSpec:
         name=name,
         image=names.POSTGRES_EXPORTER,
         user=user(names.EXPORTER_UID),
-        command=("prometheus-postgres-exporter",),
+        command=("prometheus-postgres-exporter", *_without(settings)),
         networks=(names.DATA, names.TELEMETRY),
         env=MappingProxyType(
             {
@@ -50,3 +50,10 @@ def _exporter(settings: StackSettings, name: str, server: str) -> ServiceSpec:
         healthcheck=healthcheck,
         update=replace_beside(healthcheck),
     )
+
+
+def _without(settings: StackSettings) -> tuple[str, ...]:
+    # Since 17 what it asks of the background writer is in another view: it would complain at each scrape, and no rule
+    # or dashboard reads it. An exporter from elsewhere is newer, and knows that view.
+    is_known = int(servers.POSTGRES.major(settings.postgres.version)) < 17
+    return () if is_known or names.POSTGRES_EXPORTER in settings.images else ("--no-collector.bgwriter",)

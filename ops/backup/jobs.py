@@ -161,7 +161,7 @@ class Jobs:
         wal.wait_for(settings, postgres.flushed(settings)[0])
         name = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         command, passwords = postgres.base_command(settings)
-        about = {"kind": catalog.BASE, "epoch": name, catalog.MAJOR: postgres.major()}
+        about = {"kind": catalog.BASE, "epoch": name, catalog.MAJOR: postgres.major_of_server(settings)}
         _, through = restic.store_stream(command, passwords, "base.tar", about)
         base = postgres.base_of(through.head)
         first = wal.segment_name(base.timeline, base.start_lsn)

@@ -62,12 +62,18 @@ class Base:
 
 @functools.cache
 def major() -> str:
-    """The major version of the programs here, which is the server's."""
+    """The major version of the programs here: what they can restore."""
     said = process.run(["postgres", "--version"], {})
     found = re.search(r"\(PostgreSQL\) (\d+)", said)
     if found is None:
         raise ToolError("postgres --version", said)
     return found[1]
+
+
+def major_of_server(settings: Settings) -> str:
+    """The major version of the server, which this service may have been started before."""
+    (row,) = query(settings, "SHOW server_version_num;")
+    return str(int(row) // 10_000)
 
 
 def passwords(settings: Settings) -> dict[str, str]:

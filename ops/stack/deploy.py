@@ -10,6 +10,7 @@ from infra import outputs as keys
 from infra.names import physical
 from infra.spec import DeploymentPlan
 from ops.cluster.clusters import StackClusters
+from ops.cluster.members import Members
 from ops.errors import DeployError
 from ops.stack import (
     certificates,
@@ -86,7 +87,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             if state.pending and not refresh:
                 raise heal.interrupted(stack, state)
             rotation.check(plan, state)
-            versions.check(stack, plan, state)
+            versions.check(stack, plan, state, _members(stack, plan).run)
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
         certificates.ensure(pulumi, state, plan)
@@ -138,6 +139,10 @@ def urls(stack: Stack, outputs: Mapping[str, Any]) -> dict[str, str]:
     if keys.OPERATOR_PORT in outputs:
         found["operators"] = f"{scheme}://{host}:{int(outputs[keys.OPERATOR_PORT])}"
     return found
+
+
+def _members(stack: Stack, plan: DeploymentPlan) -> Members:
+    return Members(plan.instance, target.endpoint_of(stack), lambda node: target.engine_of(stack, node))
 
 
 def _clusters(stack: Stack, plan: DeploymentPlan) -> StackClusters | None:

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
+
 from infra import names, servers
 from infra.plan.images import major_of
 from infra.spec import DeploymentPlan
-from ops.errors import UsageError
+from ops.cluster.members import MemberError
+from ops.errors import OpsError, UsageError
 from ops.stack.events import name_of
 from ops.stack.reference import Stack
 from ops.stack.state import State
 
+# Asked of the servers themselves: an image's name says what was meant, not what runs.
+_POSTGRES = ("psql", "-XAtq", "--username=postgres", "--dbname=postgres", "--command=SHOW server_version")
+_REDIS = (
+    *("bash", "-euo", "pipefail", "-c"),
+    f"REDISCLI_AUTH=$(cat {names.secret_path(names.REDIS_EXPORTER_PASSWORD)}) redis-cli --no-auth-warning"
+    f" --user {names.REDIS_EXPORTER_USERNAME} INFO server | sed -n 's/^redis_version:\\([0-9.]*\\).*/\\1/p'",
+)
 SERVERS = {names.POSTGRES: servers.POSTGRES, names.REDIS: servers.REDIS}
+
+
+# Runs a command in the container of a service and gives its output; raises MemberError.
+Run = Callable[[str, Sequence[str]], str]
+
+
+def running(server: str, run: Run) -> str:
+    """The version that the server says it has: `15.20`. Raises MemberError where it does not answer."""
+    said = run(server, _POSTGRES if server == names.POSTGRES else _REDIS).split()
+    if not said:
+        raise MemberError(f"{server} does not say its version; see `./pidea logs` for why.")
+    return said[0]
 
 
 def deployed(state: State, server: str) -> str | None:
@@ -23,11 +46,18 @@ def deployed(state: State, server: str) -> str | None:
     return None
 
 
-def check(stack: Stack, plan: DeploymentPlan, state: State) -> None:
+def check(stack: Stack, plan: DeploymentPlan, state: State, run: Run) -> None:
     """Raises UsageError where a server would be replaced by one of another major version."""
+    services = {spec.name for spec in plan.services}
     for name, server in SERVERS.items():
         there, asked = deployed(state, name), major_of(plan, name)
-        if there is None or asked is None or there == asked:
+        if there is None or asked is None:
+            continue
+        if name in services:
+            # Images come first: after an interrupted upgrade what was made last is not what runs.
+            with contextlib.suppress(OpsError):
+                there = server.major(running(name, run))
+        if there == asked:
             continue
         back = " --back" if int(asked) < int(there) else ""
         raise UsageError(

@@ -17,7 +17,7 @@ from ops.upgrade.work import Say, Work, come_back
 
 _SPARE_BYTES = 256 * MIB
 # Stopping, deploying and starting two services; and what two busy processors copy and compare, indexes included.
-_RESTART_SECONDS = 45
+_RESTART_SECONDS = 50
 _BYTES_PER_SECOND = 6 * MIB
 # Two servers in one volume, each with nothing to do but this.
 _LEAST_MEMORY_BYTES = 512 * MIB
@@ -172,7 +172,7 @@ def remove(work: Work, folders: list[str]) -> None:
 def _carry_over(work: Work, plan: Plan, say: Say) -> Mapping[str, int]:
     old, new = versions.major(plan.change.running), versions.major(plan.change.wanted)
     work.stop(names.POSTGRES)
-    steps.end_history(work.service, say)
+    _end_history(work, say)
     data = work.data
     data.shell(f"rm -rf {folder(new)}.new {_aside(new)} {_aside(old)}")
     found = transfer.transfer(
@@ -189,9 +189,15 @@ def _give_up(work: Work, change: Change, say: Say) -> None:
     """Everything that knows of the rows that are given up stops and is emptied; their WAL is stored before."""
     work.stop(names.REDIS)
     work.stop(names.POSTGRES)
-    steps.end_history(work.service, say)
+    _end_history(work, say)
     for name, uid in ((names.REDIS_DATA, names.REDIS_UID), (names.APP_CACHE, names.APP_UID)):
         steps.empty(steps.volume(work.service, name, uid, names.BACKUP))
+
+
+def _end_history(work: Work, say: Say) -> None:
+    steps.end_history(work.service, say)
+    # Its programs are of the version that goes. Started anew it is well in seconds; an update would watch it for long.
+    work.stop(names.BACKUP)
 
 
 def _undo(work: Work, change: Change) -> None:

@@ -14,7 +14,7 @@ from ops.upgrade.versions import Change
 from ops.upgrade.work import Say, Work, come_back
 
 _SPARE_BYTES = 64 * MIB
-_RESTART_SECONDS = 40
+_RESTART_SECONDS = 50
 _BYTES_PER_SECOND = 30 * MIB
 _COUNT = Path(__file__).with_name("redis_count.sh").read_text()
 _FILES, _COPY = "/data/appendonlydir", "/data/before-upgrade"
@@ -89,6 +89,9 @@ def change_over(work: Work, plan: Plan, say: Say) -> int:
             with bench(data, "old", plan.old_image, memory_bytes=work.memory_bytes) as run:
                 most, least = (int(number) for number in run(_COUNT).split())
             data.shell(f"rm -rf {_COPY}; cp --archive {_FILES} {_COPY}.new; sync; mv {_COPY}.new {_COPY}")
+        if change.is_major:
+            # Started anew it is well in seconds, where an update watches it for long.
+            work.stop(names.BACKUP)
         work.deploy([names.REDIS, names.BACKUP])
         work.require_version(change)
         keys = keys_now(work)
@@ -103,6 +106,11 @@ def after(work: Work, say: Say) -> None:
     """With users back: the newest copy is of the version that runs."""
     say("a new copy of Redis: what is restored next can be read by this version")
     work.patiently(lambda: work.service.ask("now", names.REDIS))
+
+
+def put_right(work: Work) -> None:
+    """After a run that was killed, with users back: a copy that is older than what they wrote must not come back."""
+    work.data.shell(f"rm -rf {_COPY} {_COPY}.new")
 
 
 def _begins_empty(change: Change) -> bool:

@@ -84,6 +84,8 @@ def put_right(work: Work) -> bool:
         postgres.put_right(before_users, before_users.running())
     if names.APP in stopped:
         work.start(names.APP)
+    if work.what == names.REDIS:
+        redis.put_right(work)
     return True
 
 

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
 
 from infra import names, servers
 from ops.errors import UsageError
-
-# Asked of the servers themselves: an image's name says what was meant, not what runs.
-_POSTGRES = ("psql", "-XAtq", "--username=postgres", "--dbname=postgres", "--command=SHOW server_version")
-_REDIS = (
-    *("bash", "-euo", "pipefail", "-c"),
-    f"REDISCLI_AUTH=$(cat {names.secret_path(names.REDIS_EXPORTER_PASSWORD)}) redis-cli --no-auth-warning"
-    f" --user {names.REDIS_EXPORTER_USERNAME} INFO server | sed -n 's/^redis_version:\\([0-9.]*\\).*/\\1/p'",
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,12 +45,6 @@ def numbers(version: str) -> tuple[int, ...]:
 def major(version: str) -> str:
     """`15.20` → `15`."""
     return version.partition(".")[0]
-
-
-def running(server: str, run: Callable[[str, Sequence[str]], str]) -> str:
-    """The version that the server says it has; `run` runs a command in the container of a service."""
-    said = run(server, _POSTGRES if server == names.POSTGRES else _REDIS)
-    return said.split()[0] if said.strip() else "0"
 
 
 def refuse(change: Change, *, back: bool, command: str) -> None:

@@ -19,6 +19,7 @@ from ops.stack.backups import Service
 from ops.stack.events import EventLog, name_of
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
+from ops.stack.versions import running
 from ops.stack.volumes import Volume
 from ops.upgrade import versions
 from ops.upgrade.versions import Change
@@ -65,7 +66,7 @@ class Work:
 
     def running(self) -> str:
         """The version that the server says it has. Raises DeployError where it does not say it in time."""
-        return self.patiently(lambda: versions.running(self.what, self.service.members.run))
+        return self.patiently(lambda: running(self.what, self.service.members.run))
 
     def patiently(self, ask: Callable[[], _Answer]) -> _Answer:
         """What somebody answers who may just have been started. Raises the last error."""
@@ -87,7 +88,7 @@ class Work:
         """Which of the services that a change stops have no tasks wanted: an earlier run was killed."""
         with swarm.client(where=target.endpoint_of(self.stack)) as api:
             found = swarm.services(api, self.plan.instance)
-        order = (names.REDIS, names.POSTGRES, names.APP)
+        order = (names.REDIS, names.POSTGRES, names.BACKUP, names.APP)
         missing = [name for name in order if physical(self.plan.instance, name) not in found]
         if missing:
             raise UsageError(f"{self.stack.name} is not up; bring it up first: `./pidea up {self.stack.arguments}`.")
@@ -129,6 +130,9 @@ class Work:
         """Deploys these services and what they need, and nobody else. Raises DeployError."""
         self.say(f"deploying {' and '.join(services)}")
         self._deploy(services)
+        # One that was stopped and has not changed was nothing to Pulumi.
+        for name in [name for name in self.stopped() if name in services]:
+            self.start(name)
 
     def _deploy(self, services: Sequence[str]) -> None:
         pulumi, log = self.pulumi(), EventLog(progress.show)

@@ -71,11 +71,7 @@ def filled(old: Side) -> Iterator[tuple[Stand, Volume]]:
     made = Stand("pidea-test-upgrade")
     try:
         docker("network", "create", "--internal", made.network(names.DATA))
-        made.create(names.POSTGRES, made.plan({}))
-        docker("start", made.container(names.POSTGRES))
-        made.wait(names.POSTGRES)
-        made.sql(_SCHEMA)
-        docker("stop", made.container(names.POSTGRES), seconds=120)
+        served(made, _SCHEMA)
         volume = Volume(
             engine=endpoint.resolve(),
             instance=made.prefix,
@@ -86,6 +82,15 @@ def filled(old: Side) -> Iterator[tuple[Stand, Volume]]:
         yield made, volume
     finally:
         made.close()
+
+
+def served(stand: Stand, statement: str) -> None:
+    """A server on the volume, in a container of its own as Swarm would make it, that does one thing and stops."""
+    stand.create(names.POSTGRES, stand.plan({}))
+    docker("start", stand.container(names.POSTGRES))
+    stand.wait(names.POSTGRES)
+    stand.sql(statement)
+    docker("stop", stand.container(names.POSTGRES), seconds=120)
 
 
 def left(volume: Volume) -> list[str]:
@@ -117,10 +122,8 @@ def test_all_rows_go_across_and_the_old_files_still_serve(
         run("cd /data && mv kept/* . && rmdir kept")
 
     # A second run takes the rows of now, not those of then.
-    docker("start", stand.container(names.POSTGRES))
-    stand.wait(names.POSTGRES)
-    stand.sql("INSERT INTO chats (title) VALUES ('later')")
-    docker("stop", stand.container(names.POSTGRES), seconds=120)
+    docker("rm", stand.container(names.POSTGRES))
+    served(stand, "INSERT INTO chats (title) VALUES ('later')")
     assert transfer.transfer(volume, old, new, print, memory_bytes=_MEMORY).rows["public.chats"] == 51
 
     # Rows that do not arrive, and a definition that does not: nothing is left of such a copy.

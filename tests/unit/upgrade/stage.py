@@ -83,12 +83,12 @@ class Stage:
         self.away.discard(service)
 
     def stopped(self) -> list[str]:
-        return [name for name in (names.REDIS, names.POSTGRES, names.APP) if name in self.away]
+        return [name for name in (names.REDIS, names.POSTGRES, names.BACKUP, names.APP) if name in self.away]
 
     def deploy(self, services: Sequence[str]) -> None:
         if not self.fails.startswith("late"):
             self.note("deploy " + ",".join(services))
-        self.away.discard(services[0])
+        self.away -= set(services)
         self.runs = self.deploys
         self.note("late deploy")
 

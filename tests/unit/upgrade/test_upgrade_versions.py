@@ -53,12 +53,6 @@ def test_the_way_that_was_said_is_gone(running: str, wanted: str, back: bool) ->
     versions.refuse(change(running, wanted), back=back, command="")
 
 
-def test_the_server_is_asked() -> None:
-    said = {names.POSTGRES: "15.20 (Debian 15.20-0+deb12u1)\n", names.REDIS: "7.0.15\n"}
-    assert versions.running(names.POSTGRES, lambda member, _: said[member]) == "15.20"
-    assert versions.running(names.REDIS, lambda member, _: said[member]) == "7.0.15"
-
-
 def test_what_cannot_be_upgraded_is_refused_in_one_sentence() -> None:
     with pytest.raises(UsageError, match="there is postgres and redis"):
         run.work_of(resolve("staging"), "moon", lambda _: None)
