@@ -18,7 +18,7 @@ ROUNDS: Mapping[Kind, tuple[Round, ...]] = MappingProxyType(
                 name="apart",
                 lanes=(
                     (redis.REFUSED, redis.WRITES_FAILING, redis.DOWN),
-                    (services.TARGET_DOWN, services.SERVICE_ABSENT),
+                    (services.TARGET_DOWN,),
                     (services.FLAPPING,),
                     (services.OUT_OF_MEMORY,),
                     (postgres.DEADLOCKS, postgres.EXHAUSTED),

@@ -21,7 +21,7 @@ from ops.alerts import delivery, rules, witness
 from ops.alerts.fault import Fault, Kind, Round
 from ops.alerts.proof import Proof, as_json
 from ops.alerts.scene import Scene
-from ops.alerts.timeline import FIRING, PENDING, Page
+from ops.alerts.timeline import FIRING, PENDING, Page, fits
 from ops.alerts.witness import Witness
 from ops.chaos import edge
 from ops.chaos import target as targets
@@ -70,7 +70,6 @@ class Session:
         """All rounds; then waits until what was told is over. Ctrl-C ends it with what is known by then."""
         try:
             for found in rounds:
-                self._wait_until_new(found)
                 with console.step(f"Round {found.name}: {', '.join(fault.name for fault in found.faults)}"):
                     self._round(found)
                     self._scene().wait_until_whole()
@@ -112,12 +111,14 @@ class Session:
                 time.sleep(_LOOK_SECONDS)
         console.say(f"    a first page took {told - begun:.1f} s")
 
-    def _wait_until_new(self, found: Round) -> None:
-        """Returns when none of the round's alerts fires, by what came of a fault before: it would not be told again."""
-        known = {alert for fault in found.faults for alert in fault.alerts}
+    def _wait_until_new(self, fault: Fault) -> None:
+        """Returns when none of its alerts is there already: it would not be told again, or of another fault."""
+        wanted = [{"alertname": alert, **fault.labels} for alert in fault.alerts]
         deadline = time.monotonic() + _NEW_SECONDS
-        while time.monotonic() < deadline and known & {one["alertname"] for one in self.witness.timeline.now()}:
-            time.sleep(_LOOK_SECONDS)
+        while time.monotonic() < deadline and not self.over.wait(_LOOK_SECONDS):
+            there = self.witness.timeline.now({PENDING, FIRING})
+            if not any(fits(labels, one) for labels in there for one in wanted):
+                return
 
     def _round(self, found: Round) -> None:
         with concurrent.futures.ThreadPoolExecutor(len(found.lanes)) as pool:
@@ -139,6 +140,7 @@ class Session:
 
     def _cause(self, fault: Fault) -> _Done:
         scene = self._scene()
+        self._wait_until_new(fault)
         done = _Done(fault, begun=time.time(), effect=0.0, healed=0.0)
         try:
             with fault.act(scene):

@@ -58,7 +58,7 @@ class Timeline:
     def told(self, alert: str, labels: Mapping[str, str], status: str, since: float) -> float | None:
         """When the first page of that status about it arrived."""
         wanted = {"alertname": alert, **labels}
-        return _first(page.at for page in self.pages(since) if page.status == status and _fits(page.labels, wanted))
+        return _first(page.at for page in self.pages(since) if page.status == status and fits(page.labels, wanted))
 
     def entered(self, alert: str, labels: Mapping[str, str], states: Iterable[str], since: float) -> float | None:
         """When a Prometheus was first seen with it in one of these states."""
@@ -67,23 +67,26 @@ class Timeline:
             return _first(look.at for look in self._looks if look.at >= since and _has(look, wanted, known))
 
     def left(self, alert: str, labels: Mapping[str, str], since: float) -> float | None:
-        """Since when no Prometheus has it any more, by the newest look at each; None while one has it."""
+        """When no Prometheus had it any more for the first time since; None while one has it."""
         wanted, states = {"alertname": alert, **labels}, frozenset({PENDING, FIRING})
         ends = []
         with self._lock:
             for source in {look.source for look in self._looks}:
                 looks = [look for look in self._looks if look.source == source and look.alerts is not None]
-                if not looks or _has(looks[-1], wanted, states):
+                # A look holds until the next one: the last one before is that of the moment.
+                known = [look for look in looks if look.at <= since][-1:] + [look for look in looks if look.at > since]
+                end = _first(look.at for look in known if not _has(look, wanted, states))
+                if end is None:
                     return None
-                last = max((n for n, look in enumerate(looks) if _has(look, wanted, states)), default=-1)
-                ends.append(looks[last + 1].at)
+                ends.append(end)
         return max(max(ends), since) if ends else None
 
-    def now(self) -> list[Mapping[str, str]]:
-        """The alerts that fire by the newest look at each Prometheus."""
+    def now(self, states: Iterable[str] = (FIRING,)) -> list[Mapping[str, str]]:
+        """The alerts that fire, or are in one of these states, by the newest look at each Prometheus."""
+        known = frozenset(states)
         with self._lock:
             newest = {look.source: look for look in self._looks if look.alerts is not None}
-        return [labels for look in newest.values() for labels, state in look.alerts or () if state == FIRING]
+        return [labels for look in newest.values() for labels, state in look.alerts or () if state in known]
 
     def _add(self, told: Mapping[str, Any]) -> None:
         if told["kind"] == "started":
@@ -99,12 +102,13 @@ class Timeline:
                 self._looks.append(Look(at=told["at"], source=told["source"], alerts=known))
 
 
-def _has(look: Look, wanted: Mapping[str, str], states: frozenset[str]) -> bool:
-    return any(state in states and _fits(labels, wanted) for labels, state in look.alerts or ())
-
-
-def _fits(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+def fits(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether these labels have all of those that are wanted."""
     return all(labels.get(name) == value for name, value in wanted.items())
+
+
+def _has(look: Look, wanted: Mapping[str, str], states: frozenset[str]) -> bool:
+    return any(state in states and fits(labels, wanted) for labels, state in look.alerts or ())
 
 
 def _first(times: Iterable[float]) -> float | None:

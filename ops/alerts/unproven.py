@@ -46,6 +46,7 @@ UNPROVEN: Mapping[str, str] = MappingProxyType(
         "PideaRulesOverBudget": _QUARTER,
         "PideaSamplesOverBudget": _QUARTER,
         "PideaSeriesOverBudget": _QUARTER,
+        "PideaServiceAbsent": "where DNS is silent about names that are gone, PideaTargetDown is told instead",
         "PideaSloBurnsSlowly": _HOURS,
         "PideaTraceBufferFilling": "it needs more traces than one machine can make and keep",
         "PideaTracesLost": "it needs more traces than one machine can make and keep",

@@ -56,6 +56,13 @@ def test_what_happened_before_is_not_what_is_asked_for() -> None:
     assert timeline(states(5), states(6)).left("Down", {}, 50) == 50
 
 
+def test_it_is_over_when_it_is_for_the_first_time_after_the_healing() -> None:
+    found = timeline(states(20, (DOWN, FIRING)), states(40), states(60, (DOWN, PENDING)), states(90))
+    assert found.left("Down", {}, 30) == 40
+    assert found.left("Down", {}, 50) == 50
+    assert found.left("Down", {}, 60) == 90
+
+
 def test_labels_tell_one_from_the_other() -> None:
     found = timeline(page(90, FIRING, OTHER), states(20, (OTHER, FIRING)))
     assert found.told("Down", {"service": "redis"}, FIRING, 0) is None
