@@ -10,7 +10,6 @@ SET client_min_messages = 'warning';
 \set standby 'pidea_standby_' :letter
 \set rewind 'pidea_rewind_' :letter
 \set app_verifier `scram-verifier /run/secrets/postgres-app-password`
-\set exporter_verifier `scram-verifier /run/secrets/postgres-exporter-password`
 \set standby_verifier `scram-verifier /run/secrets/postgres-standby-password`
 \set rewind_verifier `scram-verifier /run/secrets/postgres-rewind-password`
 
@@ -22,7 +21,6 @@ ALTER ROLE :"app" LOGIN PASSWORD :'app_verifier';
 ALTER ROLE :"standby" LOGIN PASSWORD :'standby_verifier';
 ALTER ROLE :"rewind" LOGIN PASSWORD :'rewind_verifier';
 ALTER ROLE pidea_app PASSWORD :'app_verifier';
-ALTER ROLE pidea_exporter PASSWORD :'exporter_verifier';
 
 -- Whichever logs in, it is pidea_app that owns what it makes.
 GRANT pidea_app TO pidea_app_a, pidea_app_b;

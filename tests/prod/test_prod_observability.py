@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -80,6 +81,20 @@ def test_each_alertmanager_knows_the_others(cluster: Cluster, name: str) -> None
         return found["status"] == "ready" and len(found["peers"]) == len(ALERTMANAGER)
 
     wait_until(ready, f"{name} is in a cluster of {len(ALERTMANAGER)}", timeout_seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("metric", "servers"),
+    [("pg_up", members(names.POSTGRES)), ("redis_up", (*members(names.REDIS), *members(names.SENTINEL)))],
+)
+def test_every_exporter_is_let_in_by_its_server(cluster: Cluster, metric: str, servers: Sequence[str]) -> None:
+    """One whose login is refused is a healthy target, and knows nothing."""
+
+    def let_in() -> bool:
+        found = prometheus(cluster, PROMETHEUS[0], f"query?query={metric}")["result"]
+        return [one["value"][1] for one in found] == ["1"] * len(servers)
+
+    wait_until(let_in, f"{metric} is 1 for each server", timeout_seconds=SEEN_WITHIN_SECONDS)
 
 
 def test_nothing_critical_is_complained_of(cluster: Cluster) -> None:
