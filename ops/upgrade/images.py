@@ -77,7 +77,7 @@ def _build(spec: ImageSpec, base: str, engine: Endpoint) -> None:
             there = Path(folder) / inside
             there.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, there)
-        command = ["build", "--network=host", "--rm", *given, "--tag", name_of(spec), folder]
+        command = ["build", "--network=host", "--force-rm", *given, "--tag", name_of(spec), folder]
         done = _docker(engine, *command, seconds=_BUILD_SECONDS)
     if done.returncode:
         said = (done.stdout + done.stderr).decode(errors="replace")
