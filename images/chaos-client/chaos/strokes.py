@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import asyncpg
 from redis.exceptions import RedisError
@@ -69,8 +70,12 @@ async def rewrite(settings: Settings) -> None:
     await client.aclose()
 
 
-WHAT: dict[str, Callable[..., Awaitable[None]]] = {"deadlocks": deadlocks, "refused": refused, "rewrite": rewrite}
+WHAT: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+    "deadlocks": deadlocks,
+    "refused": refused,
+    "rewrite": rewrite,
+}
 
 if __name__ == "__main__":
     _what, *_arguments = sys.argv[1:]
-    asyncio.run(WHAT[_what](reading.load(), *_arguments))  # type: ignore[arg-type]
+    asyncio.run(WHAT[_what](reading.load(), *_arguments))
