@@ -25,6 +25,23 @@ PREFIX = "pidea-test-pg"
 OCTET = 98
 # Generous: a busy machine must not fail a test. What it takes on an idle one is what tests.patroni.measure measures.
 WAIT_SECONDS = 180.0
+# Two members of a cluster that is not there, with the code and the etcd of one that is.
+RETURNS = """
+import runpy, time
+from patroni.dcs.etcd3 import Etcd3
+runpy.run_path("/usr/local/bin/patroni-member")
+etcd = {"hosts": HOSTS, "protocol": "http", "scope": "of-a-test", "namespace": "/pidea-test/"}
+times = {"ttl": 5, "loop_wait": 1, "retry_timeout": 4, "patronictl": False}
+old, new = (Etcd3({**etcd, **times, "name": name}) for name in ("old", "new"))
+said = [old.attempt_to_acquire_leader(), bool(old.get_cluster().leader), old.update_leader(None)]
+said += [old._client.call_rpc("/lease/revoke", {"ID": old._lease}) is not None]
+said += [new.attempt_to_acquire_leader(), old.update_leader(None)]
+while (seen := old.get_cluster().leader) is None or seen.name != "new":
+    time.sleep(0.1)
+said += [new.update_leader(None)]
+new._client.call_rpc("/lease/revoke", {"ID": new._lease})
+print(said)
+"""
 
 
 @pytest.fixture
@@ -111,6 +128,30 @@ def test_primary_that_is_cut_off(stand: Stand, writers: Writers) -> None:
     writers.wait_for_writes(began + 1, WAIT_SECONDS)
     stand.connect(old)
     assert measure.settle(stand, WAIT_SECONDS)[0] == standby
+
+
+def test_primary_that_returns_does_not_take_the_lock_from_its_successor(stand: Stand) -> None:
+    """By what it heard last it still has the lock, and its lease has run out."""
+    hosts = [f"{stand.container(name)}:2379" for name in stand.services if name.startswith(names.ETCD)]
+    said = stand.run("postgres-1", ("python3", "-c", RETURNS.replace("HOSTS", repr(hosts))))
+    assert said.strip().splitlines()[-1] == "[True, True, True, True, True, False, True]"
+
+
+def test_member_that_etcd_does_not_name_gives_the_lock_back(stand: Stand, writers: Writers) -> None:
+    primary, standby = measure.settle(stand)
+    (other,) = {*stand.members} - {primary, standby}
+    stand.run("etcd-1", ("etcdctl", "put", f"/pidea/{stand.prefix}/leader", other))
+    wait_until(lambda: "gave the lock back" in stand.logs(other), "it gives the lock back")
+    assert measure.settle(stand, WAIT_SECONDS)[0] != other
+    writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
+
+
+def test_standbys_do_not_wait_long_for_an_address_where_nobody_is(stand: Stand) -> None:
+    primary, _ = measure.settle(stand)
+    for member in stand.members:
+        if member != primary:
+            conninfo = stand.sql(member, "SELECT conninfo FROM pg_stat_wal_receiver")
+            assert "tcp_user_timeout=2000" in conninfo
 
 
 def test_planned_hand_over(stand: Stand, writers: Writers) -> None:
