@@ -263,9 +263,7 @@ async def _open_cache(
         shared, pending = redis_tier, lambda: redis_tier.pending_invalidations
         redis_probe = Probe("redis", partial(_ping, client), soon)
 
-    timeout_seconds, max_flights = settings.dedup_timeout_seconds, settings.dedup_max_entries
-    lookups: SingleFlight[Any] = SingleFlight(emit, timeout_seconds=timeout_seconds, max_flights=max_flights)
-    loads: SingleFlight[Any] = SingleFlight(emit, timeout_seconds=timeout_seconds, max_flights=max_flights)
+    lookups, loads = (_flights(settings, emit) for _ in range(2))
     tiered = TieredCache(
         local=local,
         shared=shared,
@@ -301,6 +299,15 @@ async def _open_cache(
         loops = [messages.run(), Probe("cache upkeep", shared.maintain, soon).run()]
     figures = partial(_figures, local, pending)
     return _Cache(tiered, figures, lambda: loads.in_flight), redis_probe, loops
+
+
+def _flights(settings: Settings, emit: Listener) -> SingleFlight[Any]:
+    return SingleFlight(
+        emit,
+        timeout_seconds=settings.dedup_timeout_seconds,
+        execution_seconds=settings.request_timeout_seconds,
+        max_flights=settings.dedup_max_entries,
+    )
 
 
 def _figures(local: LocalTier, pending: Callable[[], int]) -> dict[str, int]:

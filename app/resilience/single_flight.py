@@ -25,14 +25,15 @@ class _Flight(Generic[T]):
 class SingleFlight(Generic[T]):
     """Callers with the same key while a call is in flight get its result or its exception.
 
-    A caller that is cancelled leaves the others alone; when the last one goes, the execution is cancelled. Who has
-    waited `timeout_seconds` for somebody else's call makes one of its own; with `max_flights` keys in the
-    air, further keys are not shared.
+    A caller that is cancelled leaves the others alone; when the last one goes, the execution is cancelled. It may take
+    `execution_seconds`, as long as one caller alone could wait. Who has waited `timeout_seconds` for somebody else's
+    call makes one of its own; with `max_flights` keys in the air, further keys are not shared.
     """
 
-    def __init__(self, emit: Listener, *, timeout_seconds: float, max_flights: int) -> None:
+    def __init__(self, emit: Listener, *, timeout_seconds: float, execution_seconds: float, max_flights: int) -> None:
         self._emit = emit
         self._timeout_seconds = timeout_seconds
+        self._execution_seconds = execution_seconds
         self._max_flights = max_flights
         self._flights: dict[Hashable, _Flight[T]] = {}
 
@@ -90,7 +91,7 @@ class SingleFlight(Generic[T]):
 
     async def _detached(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # The first caller's deadline is not that of those who join.
-        context.use_deadline(self._timeout_seconds)
+        context.use_deadline(self._execution_seconds)
         return await operation()
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:

@@ -20,7 +20,9 @@ class Rig:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.flights: SingleFlight[int] = SingleFlight(self.events.append, timeout_seconds=5.0, max_flights=1000)
+        self.flights: SingleFlight[int] = SingleFlight(
+            self.events.append, timeout_seconds=5.0, execution_seconds=10, max_flights=1000
+        )
         self.gate = asyncio.Event()
         self.executions = 0
         self.cancelled = 0
@@ -122,7 +124,7 @@ def test_the_execution_is_cancelled_when_nobody_waits_any_more() -> None:
 
 def test_who_waited_too_long_goes_alone() -> None:
     async def scenario(rig: Rig) -> None:
-        rig.flights = SingleFlight(rig.events.append, timeout_seconds=0.01, max_flights=10)
+        rig.flights = SingleFlight(rig.events.append, timeout_seconds=0.01, execution_seconds=10, max_flights=10)
         rig.join()
         await asyncio.sleep(0)
 
@@ -133,6 +135,19 @@ def test_who_waited_too_long_goes_alone() -> None:
         assert rig.events == [ReadShared(), DedupRefused("timeout")]
         rig.gate.set()
         await asyncio.sleep(0.01)
+
+    play(scenario)
+
+
+def test_who_waits_for_the_next_primary_has_the_time_of_a_request_though_others_may_join() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.flights = SingleFlight(rig.events.append, timeout_seconds=0.01, execution_seconds=10, max_flights=10)
+
+        async def patient() -> int:
+            await asyncio.sleep(0.05)
+            return int(context.remaining_seconds())
+
+        assert await rig.flights.run("key", patient) == (9, False)
 
     play(scenario)
 
@@ -174,7 +189,7 @@ def test_the_first_callers_deadline_is_not_that_of_the_execution() -> None:
 
 def test_further_keys_are_not_shared_when_there_are_too_many() -> None:
     async def scenario(rig: Rig) -> None:
-        rig.flights = SingleFlight(rig.events.append, timeout_seconds=5, max_flights=1)
+        rig.flights = SingleFlight(rig.events.append, timeout_seconds=5, execution_seconds=10, max_flights=1)
         rig.gate.set()
         callers = [rig.join("a"), rig.join("b"), rig.join("b")]
         assert sorted(await asyncio.gather(*callers)) == [1, 2, 3]
@@ -193,7 +208,9 @@ def test_whatever_the_order_nobody_suffers_from_another(
     callers: list[tuple[str, int, int | None]], lasts: int, fails: bool
 ) -> None:
     async def run() -> None:
-        flights: SingleFlight[int] = SingleFlight(lambda _: None, timeout_seconds=5, max_flights=10)
+        flights: SingleFlight[int] = SingleFlight(
+            lambda _: None, timeout_seconds=5, execution_seconds=10, max_flights=10
+        )
         running: dict[str, int] = dict.fromkeys("abc", 0)
 
         async def work(key: str) -> int:

@@ -97,7 +97,7 @@ class World:
 
     def _cache(self) -> TieredCache:
         def flights() -> SingleFlight[Any]:
-            return SingleFlight(self.events.append, timeout_seconds=5, max_flights=1000)
+            return SingleFlight(self.events.append, timeout_seconds=5, execution_seconds=10, max_flights=1000)
 
         return TieredCache(
             local=LocalTier(max_bytes=10**6, ttl_seconds=self.l1_seconds),
