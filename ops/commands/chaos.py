@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command(name="list")(list_scenarios)
     group.command(name="run")(run)
     group.command(name="suite")(suite)
+    group.command(name="report")(report)
     app.add_typer(group, name="chaos")
 
 
@@ -119,22 +120,42 @@ def _do(
     write_docs: bool,
     rate: float,
 ) -> None:
-    from ops import console, paths
     from ops.chaos import permission, suites
-    from ops.chaos.reports import table
     from ops.chaos.run import Rates
     from ops.stack.reference import resolve
 
     wanted = resolve(stack, instance) if stack else resolve("prod", lab, lab=True)
     permission.check(wanted, chosen, confirm, typer.prompt)
-    report = suites.run(
-        wanted, chosen, repeat, Rates(requests=rate), files=suites.Files(json=json_file, junit=junit, html=html)
-    )
+    files = suites.Files(json=json_file, junit=junit, html=html)
+    done = suites.run(wanted, chosen, repeat, Rates(requests=rate), files=files)
+    _tell(done, as_json=json_file is not None and str(json_file) == "-", write_docs=write_docs)
+
+
+def report(
+    files: Annotated[list[Path], typer.Argument(help="What `--json` wrote, of one stack.")],
+    json_file: JsonOption = None,
+    junit: JunitOption = None,
+    html: HtmlOption = None,
+    write_docs: DocsOption = False,
+) -> None:
+    """Make one report of several measured before. Exits with 0 where the stack held every time, with 1 where not."""
+    from ops.chaos import suites
+    from ops.chaos.reports import data
+
+    together = data.merged(files)
+    suites.Files(json=json_file, junit=junit, html=html).write(together)
+    _tell(together, as_json=json_file is not None and str(json_file) == "-", write_docs=write_docs)
+
+
+def _tell(done: dict[str, Any], *, as_json: bool, write_docs: bool) -> None:
+    from ops import console, paths
+    from ops.chaos.reports import table
+
     if write_docs:
-        table.write(paths.REPO / "docs" / "chaos.md", report)
-    if json_file is not None and str(json_file) == "-":
-        typer.echo(json.dumps(report, indent=2))
+        table.write(paths.REPO / "docs" / "chaos.md", done)
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
     else:
-        console.out.print(table.of(report), markup=False)
-    if not report["held"]:
+        console.out.print(table.of(done), markup=False)
+    if not done["held"]:
         raise typer.Exit(1)

@@ -106,6 +106,12 @@ class EventLog:
         """How many resources each operation touched, without those that changed nothing."""
         return {operation: n for operation, n in sorted(self.counts.items()) if operation not in QUIET_OPERATIONS}
 
+    def follow(self, earlier: EventLog) -> None:
+        """Counts what an earlier run of the same deployment changed as well."""
+        self.changes[:0] = earlier.changes
+        operations = {*earlier.counts, *self.counts}
+        self.counts = {name: earlier.counts.get(name, 0) + self.counts.get(name, 0) for name in operations}
+
     def _started(self, metadata: Mapping[str, Any]) -> None:
         if metadata["op"] not in _MARKERS and _is_custom(metadata):
             self.running[metadata["urn"]] = (metadata["op"], self._clock())

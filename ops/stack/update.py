@@ -51,7 +51,7 @@ def guard(clusters: Clusters, *, force: bool) -> None:
 def run(
     pulumi: Pulumi, plan: DeploymentPlan, state: State, clusters: Clusters | None, *, refresh: bool, steps: Steps
 ) -> EventLog:
-    """Deploys, with care for `clusters`; gives what the last run did: after updates of members, the rest.
+    """Deploys, with care for `clusters`; gives what was done, updates of members included.
 
     Raises UpdateError.
     """
@@ -61,6 +61,7 @@ def run(
             state = _refreshed(pulumi, state)
         refresh = False
     option = "--refresh" if refresh else "--refresh=false"
+    members: list[EventLog] = []
     if clusters is not None:
         with steps.step("See what changes"):
             changes = _preview(pulumi, state, option)
@@ -68,10 +69,16 @@ def run(
         if work.is_needed:
             with steps.step(f"Update {len(work.members)} cluster members, one at a time"):
                 rolling.update(
-                    work, clusters, lambda urns: _without(pulumi, state, urns), lambda line: console.say(f"  {line}")
+                    work,
+                    clusters,
+                    lambda urns: members.append(_without(pulumi, state, urns)),
+                    lambda line: console.say(f"  {line}"),
                 )
     with steps.step("Deploy"):
-        return _everything(pulumi, plan, state, option)
+        log = _everything(pulumi, plan, state, option)
+    for done in reversed(members):
+        log.follow(done)
+    return log
 
 
 def _refreshed(pulumi: Pulumi, state: State) -> State:
@@ -92,13 +99,14 @@ def _preview(pulumi: Pulumi, state: State, option: str) -> EventLog:
     return log
 
 
-def _without(pulumi: Pulumi, state: State, urns: Sequence[str]) -> None:
+def _without(pulumi: Pulumi, state: State, urns: Sequence[str]) -> EventLog:
     """Pulumi on everything but these. Not judged again: the preview was, and the rules need to see the whole stack."""
     log = EventLog(progress.show)
     with progress.watching(log) as on_poll:
         result = pulumi.up_without(urns, log, state.salt, on_poll)
     if result.code or log.failures:
         raise UpdateError(log, result.errors)
+    return log
 
 
 def _everything(pulumi: Pulumi, plan: DeploymentPlan, state: State, option: str) -> EventLog:

@@ -3,45 +3,75 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ops.chaos import timeline
 from ops.chaos.goals import FIGURES
 from ops.chaos.run import Result
+from ops.errors import UsageError
 
 
 def of(results: Sequence[Result], stack: str) -> dict[str, Any]:
     """The whole report: runs in their order, each with its figures, limits, verdict and timeline."""
-    return {
-        "stack": stack,
-        "processors": os.cpu_count(),
-        "held": bool(results) and all(result.verdict.held for result in results),
-        "runs": [_run(result) for result in results],
-        "summary": summary(results),
-    }
+    return _report([_run(result) for result in results], stack, os.cpu_count())
 
 
-def summary(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
+def merged(files: Sequence[Path]) -> dict[str, Any]:
+    """One report of several that were written before. Raises UsageError where they are none, or not of one kind."""
+    reports = [_read(path) for path in files]
+    conditions = {(report["stack"], report["processors"]) for report in reports}
+    if len(conditions) > 1:
+        found = ", ".join(f"{stack} with {processors} processors" for stack, processors in sorted(conditions))
+        raise UsageError(f"What was measured under different conditions makes no table: {found}.")
+    ((stack, processors),) = conditions
+    runs = {(run["scenario"], run["begin"], run["repeat"]): run for report in reports for run in report["runs"]}
+    return _report(list(runs.values()), stack, processors)
+
+
+def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """For each scenario: how many runs, how many held, and of each figure the median and the worst."""
     made: dict[str, dict[str, Any]] = {}
-    for name in dict.fromkeys(result.scenario.name for result in results):
-        runs = [result for result in results if result.scenario.name == name]
+    for name in dict.fromkeys(run["scenario"] for run in runs):
+        these = [run for run in runs if run["scenario"] == name]
         figures = {}
         for figure in FIGURES:
-            values = [value for run in runs if (value := run.verdict.figures[figure]) is not None]
+            values = [value for run in these if (value := run["figures"][figure]) is not None]
             if values:
                 figures[figure] = {"median": statistics.median(values), "worst": max(values), "sum": sum(values)}
         made[name] = {
-            "kind": runs[0].scenario.kind.value,
-            "runs": len(runs),
-            "held": sum(run.verdict.held for run in runs),
-            "limits": runs[0].scenario.asked,
+            "kind": these[0]["kind"],
+            "runs": len(these),
+            "held": sum(run["held"] for run in these),
+            "limits": these[0]["limits"],
             "figures": figures,
         }
     return made
+
+
+def _report(runs: list[dict[str, Any]], stack: str, processors: int | None) -> dict[str, Any]:
+    return {
+        "stack": stack,
+        "processors": processors,
+        "held": bool(runs) and all(run["held"] for run in runs),
+        "runs": runs,
+        "summary": summary(runs),
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        summary(report["runs"])
+        return {"stack": report["stack"], "processors": report["processors"], "runs": report["runs"]}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(f"{path} is no report of `./pidea chaos … --json`.") from None
 
 
 def _run(result: Result) -> dict[str, Any]:

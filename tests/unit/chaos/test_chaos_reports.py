@@ -145,3 +145,29 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
 def test_our_own_page_has_the_marks() -> None:
     text = (paths.REPO / "docs" / "chaos.md").read_text()
     assert text.index(table.BEGIN) < text.index(table.END)
+
+
+def test_reports_of_one_stack_make_one_and_no_run_counts_twice(tmp_path: Path) -> None:
+    made = report()
+    first, both = tmp_path / "first.json", tmp_path / "both.json"
+    first.write_text(json.dumps({**made, "runs": made["runs"][:1]}))
+    both.write_text(json.dumps(made))
+    assert data.merged([first, both]) == json.loads(json.dumps(made))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (json.dumps({**report(), "processors": 64}), "different conditions"),
+        ("{}", "is no report"),
+        ("not JSON", "is no report"),
+        (None, "cannot be read"),
+    ],
+)
+def test_what_makes_no_report_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
+    good, other = tmp_path / "good.json", tmp_path / "other.json"
+    good.write_text(json.dumps({**report(), "processors": 2}))
+    if text is not None:
+        other.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        data.merged([good, other])

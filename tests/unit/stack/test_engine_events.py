@@ -100,3 +100,13 @@ def test_a_torn_line_is_passed_over() -> None:
     log = EventLog()
     log.feed('{"sequence": 1, "summaryEv')
     assert not log.finished
+
+
+def test_a_deployment_of_several_runs_counts_what_each_of_them_changed() -> None:
+    members, rest = EventLog(), EventLog()
+    members.feed(step("resOutputsEvent", "update", SERVICE))
+    members.feed(json.dumps({"summaryEvent": {"resourceChanges": {"update": 1, "same": 9}}}))
+    rest.feed(json.dumps({"summaryEvent": {"resourceChanges": {"same": 10}}}))
+    rest.follow(members)
+    assert rest.changed == {"update": 1}
+    assert [change.text for change in rest.changes] == ["updated service app"]
