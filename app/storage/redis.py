@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from app.settings import Settings
@@ -23,6 +25,24 @@ SENTINEL_SECONDS = 0.5
 FAILURES: tuple[type[Exception], ...] = (RedisError, OSError)
 
 
+class _Connection(Connection):
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        await _sent(super().send_packed_command(command, check_health))
+
+
+class _ConnectionToPrimary(SentinelManagedConnection):
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        await _sent(super().send_packed_command(command, check_health))
+
+
+async def _sent(sending: Awaitable[None]) -> None:
+    """uvloop says RuntimeError where a connection has ended that nobody has told so yet, and redis-py passes it on."""
+    try:
+        await sending
+    except RuntimeError as error:
+        raise RedisConnectionError(f"the connection has ended: {error}") from error
+
+
 def client(settings: Settings) -> Redis:
     """A client that connects when it is first used."""
     options: dict[str, Any] = {
@@ -36,7 +56,8 @@ def client(settings: Settings) -> Redis:
         "retry": Retry(NoBackoff(), 0),
     }
     if not settings.redis_sentinels:
-        return Redis(host=settings.redis_host, port=settings.redis_port, **options)
+        options |= {"host": settings.redis_host, "port": settings.redis_port}
+        return Redis.from_pool(ConnectionPool(connection_class=_Connection, **options))
     addresses = [(host, int(port)) for host, _, port in (item.rpartition(":") for item in settings.redis_sentinels)]
     own_password = settings.redis_sentinel_password.get_secret_value()
     sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
@@ -50,5 +71,7 @@ def client(settings: Settings) -> Redis:
         },
     )
     # Its connections ask the sentinels anew whenever they connect, and end when their server is no primary any more.
-    primary: Redis = sentinel.master_for(settings.redis_sentinel_service, redis_class=Redis, **options)
+    primary: Redis = sentinel.master_for(
+        settings.redis_sentinel_service, redis_class=Redis, connection_class=_ConnectionToPrimary, **options
+    )
     return primary

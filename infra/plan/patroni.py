@@ -54,6 +54,7 @@ def _slots(settings: StackSettings) -> range:
 def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceSpec:
     name = names.member(names.POSTGRES, slot)
     host = names.physical(settings.instance, name)
+    etcd = names.physical(settings.instance, names.member(names.ETCD, slot))
     # Whether Patroni does its rounds, not whether the server runs: a standby that waits for a primary, or copies one,
     # must be left alone; and until it is healthy, its name is not in DNS. Patient: a node that is too busy to check in
     # time must not lose its member for it, and Patroni itself gives a primary up that it cannot keep.
@@ -72,6 +73,8 @@ def _member(settings: StackSettings, server: ServiceSpec, slot: int) -> ServiceS
         networks=(names.DATA, names.CONSENSUS, names.TELEMETRY),
         env=MappingProxyType(
             {
+                # Both are bound to the node of this slot; see images/patroni/patroni-member.
+                "ETCD_BESIDE": f"http://{etcd}:{names.ETCD_CLIENT_PORT}",
                 "GENERATION": str(settings.secrets_version),
                 # Who may be a synchronous standby; see images/patroni/patroni-member.
                 "MEMBERS": " ".join(names.member(names.POSTGRES, one) for one in _slots(settings)),

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 from pydantic import SecretStr
 
 from app.cache import redis_tier
@@ -746,3 +747,20 @@ def test_who_hears_of_a_write_finds_its_version(redis_server: RedisServer) -> No
                 await writing
 
     play(redis_server, scenario)
+
+
+def test_a_connection_that_ended_meanwhile_is_a_failure_of_redis(redis_server: RedisServer) -> None:
+    async def send() -> None:
+        client = redis.client(settings_for(redis_server.port))
+        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        try:
+            with pytest.raises(redis.FAILURES):
+                await connection.send_command("PING")
+        finally:
+            await connection.disconnect(nowait=True)
+            await client.aclose()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(send())

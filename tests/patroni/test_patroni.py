@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,26 @@ def test_member_that_etcd_does_not_name_gives_the_lock_back(stand: Stand, writer
     wait_until(lambda: "gave the lock back" in stand.logs(other), "it gives the lock back")
     assert measure.settle(stand, WAIT_SECONDS)[0] != other
     writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
+
+
+def test_etcd_is_not_led_beside_the_primary(stand: Stand) -> None:
+    primary, _ = measure.settle(stand)
+    beside = primary.replace(names.POSTGRES, names.ETCD)
+
+    def status(member: str) -> dict[str, int]:
+        said = stand.run(member, ("etcdctl", "endpoint", "status", "-w", "json"))
+        found: dict[str, Any] = json.loads(said)[0]["Status"]
+        return {"leader": found["leader"], "own": found["header"]["member_id"]}
+
+    leader = next(name for name in stand.services if name.startswith(names.ETCD) and is_leader(status(name)))
+    if leader != beside:
+        stand.run(leader, ("etcdctl", "move-leader", f"{status(beside)['own']:x}"))
+    wait_until(lambda: not is_leader(status(beside)), "another one leads")
+    assert measure.settle(stand)[0] == primary
+
+
+def is_leader(status: dict[str, int]) -> bool:
+    return status["leader"] == status["own"]
 
 
 def test_standbys_do_not_wait_long_for_an_address_where_nobody_is(stand: Stand) -> None:
