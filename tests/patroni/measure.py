@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import json
 import signal
 import statistics
 import sys
@@ -15,7 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from infra import names
 from ops.cluster import postgres
+from ops.cluster.members import MemberError
 from ops.errors import OpsError
 from tests.patroni.stand import Stand
 from tests.patroni.writer import Writers
@@ -102,11 +105,24 @@ def settle(stand: Stand, seconds: float = SETTLE_SECONDS) -> tuple[str, str]:
         members = postgres.look_at_all(stand.run, stand.members)
         found = postgres.problems(members)
         primary = postgres.primary_of(members)
-        if primary is not None and not found:
+        if primary is not None and not found and _is_agreed(stand, *postgres.candidate(members)):
             return postgres.candidate(members)
         if time.monotonic() > deadline:
             raise AssertionError("not healed:\n" + "\n".join(found))
         time.sleep(0.5)
+
+
+def _is_agreed(stand: Stand, primary: str, standby: str) -> bool:
+    """Whether etcd names the standby too: a moment after a promotion it has every write, but may not succeed yet."""
+    for service in stand.services:
+        if service.startswith(names.ETCD):
+            try:
+                said = stand.run(service, ("etcdctl", "get", "--print-value-only", f"/pidea/{stand.prefix}/sync"))
+            except MemberError:
+                continue
+            agreed = json.loads(said or "{}")
+            return agreed.get("leader") == primary and standby in str(agreed.get("sync_standby")).split(",")
+    return False
 
 
 def run(stand: Stand, fault: Fault) -> Run:
