@@ -752,6 +752,7 @@ def test_who_hears_of_a_write_finds_its_version(redis_server: RedisServer) -> No
 def test_a_connection_that_ended_meanwhile_is_a_failure_of_redis(redis_server: RedisServer) -> None:
     async def send() -> None:
         client = redis.client(settings_for(redis_server.port))
+        # redis-py's own function has no types.
         connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
         connection._writer.transport.abort()
         await asyncio.sleep(0)

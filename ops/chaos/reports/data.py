@@ -27,7 +27,9 @@ def merged(files: Sequence[Path]) -> dict[str, Any]:
     conditions = {(report["stack"], report["processors"]) for report in reports}
     if len(conditions) > 1:
         found = ", ".join(f"{stack} with {processors} processors" for stack, processors in sorted(conditions))
-        raise UsageError(f"What was measured under different conditions makes no table: {found}.")
+        raise UsageError(
+            f"What was measured under different conditions makes no table: {found}. Name reports of one kind."
+        )
     ((stack, processors),) = conditions
     runs = {(run["scenario"], run["begin"], run["repeat"]): run for report in reports for run in report["runs"]}
     return _report(list(runs.values()), stack, processors)
@@ -71,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"{path} is no report of `./pidea chaos … --json`.") from None
+        raise UsageError(f"{path} is no report: name files that `./pidea chaos suite --json FILE` wrote.") from None
 
 
 def _run(result: Result) -> dict[str, Any]:
