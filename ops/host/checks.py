@@ -28,6 +28,7 @@ _SERVERS = {
     "postgres": "postgresql-15",
     "redis-server": "redis-server",
     "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",  # and amtool
     "haproxy": "haproxy",
     "chromium": "chromium",
 }
