@@ -144,7 +144,8 @@ class BackupSettings(Section):
     """Backups. The schedules are cron's, in UTC; each begins up to `jitter_seconds` later.
 
     WAL is in the repository at most `wal_seconds` after it was written. Any second of the last `keep_daily` days can be
-    restored; of the weeks and months before one backup each is kept. `upload_kib_per_second` 0 means no limit.
+    restored; of the weeks and months before one backup each is kept. `upload_kib_per_second` keeps the
+    disk that users wait for from being busy with it, 0 means no limit.
     `repository` is where they are kept, none the stack's own volume; `offsite` a second place, to which what is kept is
     copied by `offsite_schedule`.
     """
@@ -160,7 +161,7 @@ class BackupSettings(Section):
     keep_daily: Annotated[int, pydantic.Field(ge=1, le=366)] = 7
     keep_weekly: Annotated[int, pydantic.Field(ge=0, le=520)] = 4
     keep_monthly: Annotated[int, pydantic.Field(ge=0, le=120)] = 3
-    upload_kib_per_second: Annotated[int, pydantic.Field(ge=0, le=10_000_000)] = 0
+    upload_kib_per_second: Annotated[int, pydantic.Field(ge=0, le=10_000_000)] = 16_384
 
     @pydantic.model_validator(mode="after")
     def _can_be_copied(self) -> Self:

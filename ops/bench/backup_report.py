@@ -51,7 +51,8 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Served:
-    """What users had of the edge."""
+    """What users had of the edge. The percentiles are medians over several loads: on a shared machine a disk that is
+    slow for a moment spoils one of them, not the figure."""
 
     requests: int
     failed: int
@@ -59,10 +60,14 @@ class Served:
     p99_ms: float
 
     @classmethod
-    def of(cls, phase: Phase) -> Served:
-        """Of a phase of a steady load."""
-        failed = phase.failed_reads + phase.failed_writes
-        return cls(requests=phase.requests, failed=failed, p50_ms=phase.p50_ms, p99_ms=phase.p99_ms)
+    def of(cls, loads: Sequence[Phase]) -> Served:
+        """Of steady loads of the same kind."""
+        return cls(
+            requests=sum(load.requests for load in loads),
+            failed=sum(load.failed_reads + load.failed_writes for load in loads),
+            p50_ms=statistics.median(load.p50_ms for load in loads),
+            p99_ms=statistics.median(load.p99_ms for load in loads),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from infra import names
 from ops import console
 from ops.bench import backup_data, measure, stand
 from ops.bench.backup_report import Bench, Cost, Served
+from ops.bench.measure import Phase
 from ops.bench.stand import Mix, Stand
 from ops.bench.yardstick import Yardstick
 from ops.errors import DeployError
@@ -28,6 +29,7 @@ _Made = TypeVar("_Made")
 # Of users, while backups are made and while none is.
 PER_SECOND = 100
 LOAD_SECONDS = 45
+LOADS = 5  # of each kind
 # As `pidea:backup` says it: by its schedule nothing begins while something is measured.
 _NEVER = "0 0 29 2 *"
 _SPARE_MIB = 64
@@ -62,7 +64,7 @@ def run(*, postgres_mib: int, redis_mib: int, rounds: int, keep: bool) -> Bench:
             with console.step(f"Round {number + 1} of {rounds}"):
                 bench.round(dumps_first=number % 2 == 1)
         opened.mix = Mix(chats=min(Mix().chats, chats))
-        served = bench.serve(rounds)
+        served = bench.serve()
         return Bench(
             postgres_bytes=backup_data.database_bytes(opened),
             redis_bytes=bench.redis_bytes,
@@ -113,20 +115,20 @@ class _Bench:
         self._refuse_fewer(backup_data.messages(self._stand), there, "The restore")
         self._read_back(there)
 
-    def serve(self, rounds: int) -> tuple[Served, Served]:
+    def serve(self) -> tuple[Served, Served]:
         """Users' requests without a backup and while one follows the other, the first of them into an empty
         repository, in turns."""
-        seen: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+        seen: dict[bool, list[Phase]] = {False: [], True: []}
         self._load()  # fills the application's caches
-        for number in range(2 * rounds):
+        for number in range(2 * LOADS):
             # Each goes first as often as the other.
             during = number % 4 in (1, 2)
             console.say(f"  {PER_SECOND} requests a second {'during backups' if during else 'without a backup'}")
             if during:
                 self._empty()
             with self._backups() if during else contextlib.nullcontext():
-                seen[during] += self._load()
-        return Served.of(measure.phase("without", seen[False])), Served.of(measure.phase("during", seen[True]))
+                seen[during].append(measure.phase("during" if during else "without", self._load()))
+        return Served.of(seen[False]), Served.of(seen[True])
 
     def _load(self) -> list[dict[str, Any]]:
         return measure.steady(self._stand, self._stand.edge, PER_SECOND, LOAD_SECONDS)
