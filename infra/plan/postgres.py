@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra import names, servers
+from infra import names
 from infra.plan import etcd, patroni, postgres_exporter
 from infra.plan.shared import replace_in_place, user
 from infra.render import config_from_template
@@ -94,7 +94,9 @@ def _server(settings: StackSettings) -> ServiceSpec:
         name=names.POSTGRES,
         image=names.POSTGRES,
         user=user(names.POSTGRES_UID),
-        command=_command(settings),
+        # No version may begin with nothing beside the rows of another: none that the stack is upgraded to, nor
+        # the default where its setting is gone and the volume kept.
+        command=("only-if-upgraded", "entrypoint"),
         networks=(names.DATA,),
         configs=(
             ConfigMount(config=_CONFIG, target=_CONFIG_PATH),
@@ -117,9 +119,3 @@ def _server(settings: StackSettings) -> ServiceSpec:
         stop_signal="SIGINT",
         stop_grace_period_seconds=60,
     )
-
-
-def _command(settings: StackSettings) -> tuple[str, ...]:
-    # Of the versions that a stack is upgraded to: none of them may begin with nothing beside the rows of before.
-    is_default = servers.POSTGRES.major(settings.postgres.version) == servers.POSTGRES.default
-    return ("entrypoint",) if is_default else ("only-if-upgraded", "entrypoint")
