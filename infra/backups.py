@@ -161,7 +161,7 @@ class BackupSettings(Section):
     keep_daily: Annotated[int, pydantic.Field(ge=1, le=366)] = 7
     keep_weekly: Annotated[int, pydantic.Field(ge=0, le=520)] = 4
     keep_monthly: Annotated[int, pydantic.Field(ge=0, le=120)] = 3
-    upload_kib_per_second: Annotated[int, pydantic.Field(ge=0, le=10_000_000)] = 16_384
+    upload_kib_per_second: Annotated[int, pydantic.Field(ge=0, le=10_000_000)] = 8192
 
     @pydantic.model_validator(mode="after")
     def _can_be_copied(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import re
@@ -154,6 +155,10 @@ class Jobs:
 
     def _postgres(self) -> dict[str, Any]:
         settings, restic = self.settings, self.restic
+        if wal.epoch(settings) is None:
+            # Until there is a base nothing of now can be restored: that one is made as fast as it gets.
+            settings = dataclasses.replace(settings, upload_kib_per_second=0)
+            restic = repository(settings, settings.repository)
         found = restic.snapshots()
         whole = {snapshot.id for snapshot in catalog.whole_bases(found)}
         restic.forget([s.id for s in found if s.kind == catalog.BASE and s.id not in whole])
