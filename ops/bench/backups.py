@@ -29,7 +29,6 @@ _Made = TypeVar("_Made")
 # Of users, while backups are made and while none is.
 PER_SECOND = 100
 LOAD_SECONDS = 45
-LOADS = 5  # of each kind
 # As `pidea:backup` says it: by its schedule nothing begins while something is measured.
 _NEVER = "0 0 29 2 *"
 _SPARE_MIB = 64
@@ -49,8 +48,9 @@ with jobs.turn(), state.alone(jobs.settings.data, state.WAL, wait_seconds=300):
 """
 
 
-def run(*, postgres_mib: int, redis_mib: int, rounds: int, keep: bool) -> Bench:
-    """Measures everything `rounds` times, on an instance that is removed at the end unless it is to be kept.
+def run(*, postgres_mib: int, redis_mib: int, rounds: int, loads: int, keep: bool) -> Bench:
+    """Measures everything `rounds` times and what users have in `loads` loads of each kind, on an instance that is
+    removed at the end unless it is to be kept.
 
     Raises DeployError, also where a restore did not bring everything back.
     """
@@ -64,7 +64,7 @@ def run(*, postgres_mib: int, redis_mib: int, rounds: int, keep: bool) -> Bench:
             with console.step(f"Round {number + 1} of {rounds}"):
                 bench.round(dumps_first=number % 2 == 1)
         opened.mix = Mix(chats=min(Mix().chats, chats))
-        served = bench.serve()
+        served = bench.serve(loads)
         return Bench(
             postgres_bytes=backup_data.database_bytes(opened),
             redis_bytes=bench.redis_bytes,
@@ -115,12 +115,12 @@ class _Bench:
         self._refuse_fewer(backup_data.messages(self._stand), there, "The restore")
         self._read_back(there)
 
-    def serve(self) -> tuple[Served, Served]:
+    def serve(self, loads: int) -> tuple[Served, Served]:
         """Users' requests without a backup and while one follows the other, the first of them into an empty
         repository, in turns."""
         seen: dict[bool, list[Phase]] = {False: [], True: []}
         self._load()  # fills the application's caches
-        for number in range(2 * LOADS):
+        for number in range(2 * loads):
             # Each goes first as often as the other.
             during = number % 4 in (1, 2)
             console.say(f"  {PER_SECOND} requests a second {'during backups' if during else 'without a backup'}")

@@ -67,6 +67,7 @@ def backup(
     postgres_mib: Annotated[int, typer.Option(min=16, max=16384, help="What PostgreSQL is filled with.")] = 1024,
     redis_mib: Annotated[int, typer.Option(min=16, max=4096, help="What Redis is filled with.")] = 500,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="What is compared takes turns so often.")] = 2,
+    loads: Annotated[int, typer.Option(min=1, max=20, help="Of users, during backups and without, so many each.")] = 5,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up for a look.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Put the tables into docs/backups.md.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the measurements for scripts.")] = False,
@@ -75,7 +76,7 @@ def backup(
     from ops import console
     from ops.bench import backup_report, backups, report
 
-    measured = backups.run(postgres_mib=postgres_mib, redis_mib=redis_mib, rounds=rounds, keep=keep)
+    measured = backups.run(postgres_mib=postgres_mib, redis_mib=redis_mib, rounds=rounds, loads=loads, keep=keep)
     page = backup_report.page(measured)
     if write:
         report.write(backup_report.DOCUMENT, {backup_report.MARKER: page})

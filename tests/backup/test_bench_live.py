@@ -11,7 +11,20 @@ from tests.stack import commands, remains
 
 pytestmark = [pytest.mark.backup, pytest.mark.timeout(1800)]
 
-_COMMAND = ["./pidea", "bench", "backup", "--postgres-mib", "16", "--redis-mib", "16", "--rounds", "1", "--json"]
+_COMMAND = [
+    "./pidea",
+    "bench",
+    "backup",
+    "--postgres-mib",
+    "16",
+    "--redis-mib",
+    "16",
+    "--rounds",
+    "1",
+    "--loads",
+    "1",
+    "--json",
+]
 _KINDS = {"first", "newest", "scattered", "dump", "prepare", "restore", "read back"}
 
 
