@@ -60,8 +60,7 @@ def kill_once(stand: Stand, service: Service, chance: random.Random) -> Round:
     there = restored(service, reach["last"])
     service.do("push", "--until", datetime.datetime.fromtimestamp(killed, datetime.UTC).isoformat())
     received = restored(service, None)
-    docker("start", stand.container(names.POSTGRES))
-    stand.wait(names.POSTGRES)
+    stand.replace(names.POSTGRES)
     wait_until(lambda: service.ask("push").code == 0, "the receiver follows again", timeout_seconds=60)
     return Round(
         acknowledged=len(acknowledged),

@@ -94,9 +94,7 @@ class Stand:
         for network in _NETWORKS:
             docker("network", "create", "--internal", self.network(network))
         for service in (names.POSTGRES, names.REDIS):
-            self.create(service, self.plan({}))
-            docker("start", self.container(service))
-            self.wait(service)
+            self._run(service)
         servers.build(self._image(names.BASE_IMAGE, self.plan({})))
 
     def close(self) -> None:
@@ -108,6 +106,16 @@ class Stand:
         for network in _NETWORKS:
             docker("network", "rm", self.network(network), check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def replace(self, service: str) -> None:
+        """A new container on the files of one that has ended, as Swarm makes it: it starts none again."""
+        docker("rm", "--force", self.container(service))
+        self._run(service)
+
+    def _run(self, service: str) -> None:
+        self.create(service, self.plan({}))
+        docker("start", self.container(service))
+        self.wait(service)
 
     def server(self, kind: str, **options: Any) -> servers.Server:
         """A server that keeps backups; it is gone with the stand."""
