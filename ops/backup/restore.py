@@ -47,10 +47,11 @@ def prepare_postgres(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
 
     `schema` and `schema_now` are the newest migration of each, None where that is not known.
     """
-    reach, moment = _chosen(jobs, wanted)
     folder = jobs.settings.scratch / FOLDER
-    with jobs.job("restore"), jobs.turn():
-        with recovery.recovered(jobs.settings, jobs.restic, reach, moment, folder) as there:
+    # Chosen while nobody tidies: what is found before may be gone when the turn comes.
+    with jobs.turn():
+        reach, moment = _chosen(jobs, wanted)
+        with jobs.job("restore"), recovery.recovered(jobs.settings, jobs.restic, reach, moment, folder) as there:
             tables, schema = there.tables(), postgres.schema_of(there.psql)
         state.record(jobs.settings.data, "restore", prepared_at=catalog.tagged(moment))
     now, schema_now = {}, None
@@ -70,27 +71,17 @@ def prepare_postgres(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
 
 def prepare_redis(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
     """Unpacks the newest copy of Redis, the one before a time, or a snapshot."""
-    copies = jobs.restic.snapshots(catalog.REDIS)
-    if wanted.snapshot:
-        copies = [one(copies, wanted.snapshot)]
-    elif wanted.at:
-        moment = catalog.moment(wanted.at)
-        if copies and moment < copies[0].time:
-            raise RequestError(
-                f"There is no copy of Redis of {catalog.tagged(moment)}; there are some from "
-                f"{catalog.tagged(copies[0].time)} to {catalog.tagged(copies[-1].time)}."
-            )
-        copies = [copy for copy in copies if copy.time <= moment]
-    if not copies:
-        raise RequestError("There is no backup of Redis yet; make one with `backup now`.")
-    chosen = copies[-1]
-    _refuse_other_stack(jobs, chosen, wanted)
-    needed, free = jobs.restic.size_bytes(chosen.id) + _SPARE_BYTES, shutil.disk_usage(jobs.settings.data).free
-    if free < needed:
-        raise SpaceError(f"A restore needs {needed >> 20} MiB in the backup volume, {free >> 20} are free; make room.")
     folder = jobs.settings.scratch / f"{FOLDER}-redis"
-    with jobs.job("restore"), jobs.turn():
-        keys = redis.read_back(redis.unpack(jobs.restic, chosen, folder))
+    with jobs.turn():
+        chosen = _chosen_copy(jobs, wanted)
+        _refuse_other_stack(jobs, chosen, wanted)
+        needed, free = jobs.restic.size_bytes(chosen.id) + _SPARE_BYTES, shutil.disk_usage(jobs.settings.data).free
+        if free < needed:
+            raise SpaceError(
+                f"A restore needs {needed >> 20} MiB in the backup volume, {free >> 20} are free; make room."
+            )
+        with jobs.job("restore"):
+            keys = redis.read_back(redis.unpack(jobs.restic, chosen, folder))
     return {
         "at": catalog.tagged(chosen.time),
         "keys": keys,
@@ -142,6 +133,23 @@ def _chosen(jobs: Jobs, wanted: Wanted) -> tuple[Reach, datetime.datetime]:
     reach, moment = _found(jobs, wanted.at, wanted.snapshot)
     _refuse_other_stack(jobs, reach.base, wanted)
     return reach, moment
+
+
+def _chosen_copy(jobs: Jobs, wanted: Wanted) -> Snapshot:
+    copies = jobs.restic.snapshots(catalog.REDIS)
+    if wanted.snapshot:
+        copies = [one(copies, wanted.snapshot)]
+    elif wanted.at:
+        moment = catalog.moment(wanted.at)
+        if copies and moment < copies[0].time:
+            raise RequestError(
+                f"There is no copy of Redis of {catalog.tagged(moment)}; there are some from "
+                f"{catalog.tagged(copies[0].time)} to {catalog.tagged(copies[-1].time)}."
+            )
+        copies = [copy for copy in copies if copy.time <= moment]
+    if not copies:
+        raise RequestError("There is no backup of Redis yet; make one with `backup now`.")
+    return copies[-1]
 
 
 def _refuse_other_stack(jobs: Jobs, snapshot: Snapshot, wanted: Wanted) -> None:
