@@ -37,7 +37,10 @@ class BusyError(BackupError):
 
 
 # In the words of Go's network library and of SSH.
-_NETWORK = ("connection refused", "connection reset", "no such host", "i/o timeout", "unreachable", "could not resolve")
+_NETWORK = (
+    *("connection refused", "connection reset", "no such host", "i/o timeout", "unreachable", "could not resolve"),
+    "no answer within",
+)
 
 
 class ToolError(BackupError):

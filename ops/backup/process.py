@@ -34,7 +34,7 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(command[0], f"no end within {timeout_seconds:.0f} s") from error
+        raise ToolError(command[0], f"no answer within {timeout_seconds:.0f} s") from error
     if done.returncode:
         raise ToolError(command[0], done.stderr or done.stdout or f"exit code {done.returncode}")
     return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from ops.backup.process import Piped
 # The tag with the name of the stack that a snapshot is of.
 INSTANCE = "instance"
 _SECONDS = 7200.0
+# For what is small and people wait for. Where an S3 server does not answer, restic itself goes on trying for long.
+_ANSWER_SECONDS = 90.0
 _LOCKED = "already locked"
 _WRONG_PASSWORD = ("wrong password or no key found", "no key found")
 _NO_CONFIG = "unable to open config file"
@@ -69,10 +72,11 @@ class Restic:
         self._limit = ["--limit-upload", str(upload_kib_per_second)] if upload_kib_per_second else []
         self._options = [*self._limit, *location.options()]
 
-    def run(self, *arguments: str, stdin: str = "") -> str:
+    def run(self, *arguments: str, stdin: str = "", timeout_seconds: float = _SECONDS) -> str:
         """The output of any of its commands."""
         command = ["restic", *self._options, *arguments]
-        return self._twice(lambda: process.run(command, self._environment, timeout_seconds=_SECONDS, stdin=stdin))
+        run = functools.partial(process.run, command, self._environment, timeout_seconds=timeout_seconds, stdin=stdin)
+        return self._twice(run)
 
     def ensure(self) -> None:
         """Makes the repository where there is none."""
@@ -82,7 +86,7 @@ class Restic:
     def is_missing(self) -> bool:
         """Whether there is none. A server that cannot be reached says nothing about it: that is a ToolError."""
         try:
-            self.run("cat", "config", "--no-lock")
+            self.run("cat", "config", "--no-lock", timeout_seconds=_ANSWER_SECONDS)
         except PasswordError:
             raise
         except ToolError as error:
@@ -94,8 +98,10 @@ class Restic:
     def snapshots(self, kind: str | None = None) -> list[Snapshot]:
         """All of them, or those of a kind, the oldest first."""
         tags = ["--tag", f"kind={kind}"] if kind else []
-        found = json.loads(self.run("snapshots", "--json", "--no-lock", *tags) or "[]") or []
-        return sorted((_snapshot(item) for item in found), key=lambda snapshot: snapshot.time)
+        listed = self.run("snapshots", "--json", "--no-lock", *tags, timeout_seconds=_ANSWER_SECONDS)
+        return sorted(
+            (_snapshot(item) for item in json.loads(listed or "[]") or []), key=lambda snapshot: snapshot.time
+        )
 
     def store_stream(
         self,
