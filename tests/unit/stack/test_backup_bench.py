@@ -90,7 +90,7 @@ def test_the_command_says_no_where_it_is_too_much_and_writes_its_page(
     monkeypatch.setattr(backups, "run", lambda **options: asked.update(options) or MEASURED)
     done = CliRunner().invoke(cli.build(), ["bench", "backup", "--redis-mib", "64", "--write", "--json"])
     assert done.exit_code == 0, done.output
-    assert asked == {"postgres_mib": 1024, "redis_mib": 64, "rounds": 2, "keep": False}
+    assert asked == {"postgres_mib": 1024, "redis_mib": 64, "rounds": 2, "loads": 5, "keep": False}
     assert json.loads(done.stdout)["p99_ratio"] == 1.45
     text = document.read_text()
     assert text.startswith("before\n")
