@@ -17,6 +17,11 @@ from ops.backup.service import Service
 from ops.backup.settings import Settings, SettingsError
 
 _WAIT_SECONDS = 900.0
+_PREPARE = {
+    "postgres": restore.prepare_postgres,
+    "redis": restore.prepare_redis,
+    "alertmanager": restore.prepare_silences,
+}
 
 
 def main(arguments: list[str], settings: Settings) -> Any:
@@ -35,7 +40,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
     push.add_argument("--until")
     for name in ("plan", "prepare"):
         command = commands.add_parser(name)
-        command.add_argument("what", choices=("postgres", "redis"))
+        command.add_argument("what", choices=("postgres", "redis", "alertmanager"))
         command.add_argument("--at")
         command.add_argument("--snapshot")
         command.add_argument("--other-stack", action="store_true")
@@ -70,8 +75,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
         case "plan":
             return restore.plan(jobs, _wanted(chosen))
         case "prepare":
-            make = restore.prepare_postgres if chosen.what == "postgres" else restore.prepare_redis
-            return make(jobs, _wanted(chosen))
+            return _PREPARE[chosen.what](jobs, _wanted(chosen))
         case "send":
             restore.send(jobs, chosen.what)
         case "discard":

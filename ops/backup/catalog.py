@@ -66,7 +66,10 @@ def tagged(time: datetime.datetime) -> str:
 
 
 def reaches(snapshots: Sequence[Snapshot]) -> list[Reach]:
-    """One for each base that is complete and has WAL, the oldest first."""
+    """One for each base that is complete and has WAL, in the order in which they were made.
+
+    By their times that may be another one: after a clock was set back, what was made later can be of earlier.
+    """
     newest = _newest_wal(snapshots)
     found = []
     for base in whole_bases(snapshots):
@@ -74,7 +77,7 @@ def reaches(snapshots: Sequence[Snapshot]) -> list[Reach]:
         first, last = moment(wal.about["base_stop"]), moment(wal.about["until"])
         if first <= last:
             found.append(Reach(base=base, wal=wal, first=first, last=last))
-    return sorted(found, key=lambda reach: reach.first)
+    return sorted(found, key=lambda reach: reach.base.order)
 
 
 def whole_bases(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
@@ -84,11 +87,11 @@ def whole_bases(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
 
 
 def _newest_wal(snapshots: Sequence[Snapshot]) -> dict[str, Snapshot]:
-    return {s.about["epoch"]: s for s in sorted(snapshots, key=lambda s: s.time) if s.kind == WAL}
+    return {s.about["epoch"]: s for s in sorted(snapshots, key=lambda s: s.order) if s.kind == WAL}
 
 
 def choose(found: Sequence[Reach], at: datetime.datetime | None) -> tuple[Reach, datetime.datetime]:
-    """The base to start from for a time, None for the newest, and that time.
+    """The base to start from for a time, None for the newest, and that time. Of a time that came twice, the second.
 
     Raises RequestError with what is in reach.
     """
@@ -130,7 +133,7 @@ class Range:
 def merged(found: Sequence[Reach]) -> list[Range]:
     """The reaches as ranges, those that overlap as one."""
     ranges: list[Range] = []
-    for reach in found:
+    for reach in sorted(found, key=lambda reach: reach.first):
         if ranges and reach.first <= ranges[-1].last:
             ranges[-1].last = max(ranges[-1].last, reach.last)
         else:
@@ -145,15 +148,15 @@ def superfluous(snapshots: Sequence[Snapshot], retention: Retention) -> list[Sna
         ours = whole_bases(snapshots) if kind == BASE else [s for s in snapshots if s.kind == kind]
         kept = {s.id for s in _kept(ours, retention)}
         if ours:
-            newest = max(s.time for s in ours)
+            newest = max(ours, key=lambda s: s.order).time
             # Any second of the last days can be chosen, so every base of these days stays.
             span = datetime.timedelta(days=retention.daily) if kind == BASE else _ALL_KEPT
-            kept |= {s.id for s in ours if newest - s.time < span}
+            kept |= {s.id for s in ours if abs(newest - s.time) < span}
         gone += [s for s in ours if s.id not in kept]
     epochs = {s.about["epoch"] for s in snapshots if s.kind == BASE} - {
         s.about["epoch"] for s in gone if s.kind == BASE
     }
-    newest_first = sorted((s for s in snapshots if s.kind == WAL), key=lambda s: s.time, reverse=True)
+    newest_first = sorted((s for s in snapshots if s.kind == WAL), key=lambda s: s.order, reverse=True)
     count: dict[str, int] = {}
     for snapshot in newest_first:
         epoch = snapshot.about["epoch"]
@@ -164,7 +167,7 @@ def superfluous(snapshots: Sequence[Snapshot], retention: Retention) -> list[Sna
 
 
 def _kept(snapshots: Sequence[Snapshot], retention: Retention) -> list[Snapshot]:
-    newest_first = sorted(snapshots, key=lambda s: s.time, reverse=True)
+    newest_first = sorted(snapshots, key=lambda s: s.order, reverse=True)
     kept = newest_first[:1]
     for pattern, count in (("%Y-%m-%d", retention.daily), ("%G-%V", retention.weekly), ("%Y-%m", retention.monthly)):
         seen: dict[str, Snapshot] = {}

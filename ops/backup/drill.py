@@ -15,10 +15,11 @@ from ops.backup.catalog import Reach
 from ops.backup.errors import DamageError, RequestError
 from ops.backup.jobs import Jobs
 
-# The newest row of the system of record: nothing in it may be younger than the moment that was restored.
+# The newest row of the system of record: nothing in it may be younger than the moment that was restored. What is later
+# than all WAL of the epoch was written when a clock was ahead.
 _NEWEST = (
     "SELECT coalesce(to_char(max(created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'), '')"
-    " FROM {table}"
+    " FROM {table} WHERE created_at <= '{last}'"
 )
 _WITH_A_TIME = (
     "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.columns"
@@ -85,20 +86,14 @@ def _postgres(jobs: Jobs, reach: Reach, at: datetime.datetime, folder: Path) -> 
     with recovery.recovered(jobs.settings, jobs.restic, reach, at, folder) as there:
         there.tables()  # reads every row, and with it every page's checksum
         dated = _ask(there.psql, _WITH_A_TIME)
-        newest = [line for table in dated for line in _ask(there.psql, _NEWEST.format(table=table)) if line]
-    return younger(newest, at, is_last=at == reach.last)
+        last = catalog.tagged(reach.last)
+        newest = [line for table in dated for line in _ask(there.psql, _NEWEST.format(table=table, last=last)) if line]
+    return younger(newest, at)
 
 
-def younger(newest: Sequence[str], at: datetime.datetime, *, is_last: bool) -> list[str]:
-    """What is wrong with the newest rows of a restore to `at`, one for each table.
-
-    To the last moment everything stored is replayed, and that may be more than what is promised: a row that was
-    written while the WAL was on its way is no difference.
-    """
-    latest = datetime.datetime.now(datetime.UTC) if is_last else at
-    return [
-        f"a row of {line} is younger than {catalog.tagged(latest)}" for line in newest if catalog.moment(line) > latest
-    ]
+def younger(newest: Sequence[str], at: datetime.datetime) -> list[str]:
+    """What is wrong with the newest rows of a restore to `at`, one for each table."""
+    return [f"a row of {line} is younger than {catalog.tagged(at)}" for line in newest if catalog.moment(line) > at]
 
 
 def _mark(jobs: Jobs, reach: Reach, folder: Path, chance: random.Random) -> list[str]:

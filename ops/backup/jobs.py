@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import re
 import secrets
@@ -23,6 +24,7 @@ from ops.backup.restic import Restic
 from ops.backup.settings import Settings
 
 POSTGRES, REDIS, ALERTMANAGER = "postgres", "redis", "alertmanager"
+SILENCES_FILE = "silences.json"
 ALL = (POSTGRES, REDIS, ALERTMANAGER)
 _ATTEMPTS = 3
 _BETWEEN_ATTEMPTS_SECONDS = 5.0
@@ -113,6 +115,10 @@ class Jobs:
         with self.job("state"):
             return self._timed("state", make, attempts=1)
 
+    def count_on(self) -> None:
+        """What is stored from now on has higher numbers than everything in the repository."""
+        state.count_on(self.settings.data, max((found.number for found in self.restic.snapshots()), default=0))
+
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """Holds the one turn that there is."""
         return state.alone(self.settings.data, state.JOBS, wait_seconds=self._wait_seconds)
@@ -193,8 +199,9 @@ class Jobs:
     def _push(self, until: str | None) -> dict[str, Any]:
         pushed = wal.push(self.settings, self.restic, until=until)
         if pushed is None:
-            return {"until": "", "until_timestamp_seconds": 0.0}
-        return {"until": pushed[0], "until_timestamp_seconds": catalog.moment(pushed[0]).timestamp()}
+            return {"until": "", "until_timestamp_seconds": 0.0, "set_back": False}
+        seconds = catalog.moment(pushed.until).timestamp()
+        return {"until": pushed.until, "until_timestamp_seconds": seconds, "set_back": pushed.set_back}
 
     def mark(self) -> None:
         """Records what is in the tables just now, so that a drill can restore to here and compare."""
@@ -222,7 +229,7 @@ class Jobs:
                 continue
             live = [silence for silence in silences if silence["status"]["state"] != "expired"]
             text = json.dumps(live)
-            self.restic.store_text(text, "silences.json", {"kind": catalog.ALERTMANAGER, "silences": str(len(live))})
+            self.restic.store_text(text, SILENCES_FILE, {"kind": catalog.ALERTMANAGER, "silences": str(len(live))})
             return {"bytes": len(text), "silences": len(live)}
         raise ToolError("Asking the Alertmanagers", said)
 
@@ -234,6 +241,7 @@ def repository(settings: Settings, location: Location, password_file: Path | Non
         password_file or settings.repository_password_file,
         settings.data / "cache",
         instance=settings.instance,
+        next_number=functools.partial(state.next_number, settings.data),
         upload_kib_per_second=settings.upload_kib_per_second,
     )
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 # What Debian trusts. restic trusts what it is given and nothing else, once it is given something.
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# Said of a server too: a copy from a folder to a server would take the folder's.
+_PACK_MIB = "16"
 # A file is brought to the disk as one, and a database's commit on that disk waits for as long: restic's smallest size,
-# not its default of 16.
+# not its default.
 _FOLDER_PACK_MIB = "4"
 _SSH = (
     "ssh -F none -p {port} -i {key} -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes"
@@ -56,11 +58,11 @@ class Location:
 
     def environment(self) -> dict[str, str]:
         """What restic finds a key in, and how large its files become."""
-        if self.is_folder:
-            return {"RESTIC_PACK_SIZE": _FOLDER_PACK_MIB}
+        pack = {"RESTIC_PACK_SIZE": _FOLDER_PACK_MIB if self.is_folder else _PACK_MIB}
         if self.kind != "s3":
-            return {}
+            return pack
         return {
+            **pack,
             "AWS_ACCESS_KEY_ID": self.username,
             "AWS_SECRET_ACCESS_KEY": self.login(),
             "AWS_DEFAULT_REGION": self.region,

@@ -89,6 +89,7 @@ def _remember(jobs: Jobs, snapshots: Sequence[Snapshot]) -> None:
     # The stack has a base of its own soon, of a database that is still empty. What a restore without a time is for is
     # the newest of what was taken over.
     found = catalog.reaches(snapshots)
+    state.count_on(jobs.settings.data, max((snapshot.number for snapshot in snapshots), default=0))
     state.record(jobs.settings.data, "import", until=catalog.tagged(found[-1].last) if found else "")
 
 

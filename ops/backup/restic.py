@@ -17,6 +17,8 @@ from ops.backup.process import Piped
 
 # The tag with the name of the stack that a snapshot is of.
 INSTANCE = "instance"
+# The tag by which snapshots are in order. Their times are not: a clock may be set back.
+NUMBER = "number"
 _SECONDS = 7200.0
 # For what is small and people wait for. Where an S3 server does not answer, restic itself goes on trying for long.
 _ANSWER_SECONDS = 90.0
@@ -44,18 +46,39 @@ class Snapshot:
         return self.about.get("kind", "")
 
     @property
+    def number(self) -> int:
+        """The later it was made, the higher; 0 before there were numbers."""
+        return int(self.about.get(NUMBER, 0))
+
+    @property
+    def order(self) -> tuple[int, datetime.datetime]:
+        """What snapshots are sorted by, the oldest first."""
+        return self.number, self.time
+
+    @property
     def short_id(self) -> str:
         """As people write it."""
         return self.id[:8]
 
 
 class Restic:
-    """A repository. Every method raises ToolError with restic's words, PasswordError where it does not open."""
+    """A repository. Every method raises ToolError with restic's words, PasswordError where it does not open.
+
+    `next_number` gives the number of each new snapshot.
+    """
 
     def __init__(
-        self, location: Location, password_file: Path, cache: Path, *, instance: str, upload_kib_per_second: int = 0
+        self,
+        location: Location,
+        password_file: Path,
+        cache: Path,
+        *,
+        instance: str,
+        next_number: Callable[[], int],
+        upload_kib_per_second: int = 0,
     ) -> None:
         self.location = location
+        self._next_number = next_number
         self._instance = instance
         self._password_file = password_file
         self._environment = {
@@ -100,7 +123,7 @@ class Restic:
         tags = ["--tag", f"kind={kind}"] if kind else []
         listed = self.run("snapshots", "--json", "--no-lock", *tags, timeout_seconds=_ANSWER_SECONDS)
         return sorted(
-            (_snapshot(item) for item in json.loads(listed or "[]") or []), key=lambda snapshot: snapshot.time
+            (_snapshot(item) for item in json.loads(listed or "[]") or []), key=lambda snapshot: snapshot.order
         )
 
     def store_stream(
@@ -230,7 +253,7 @@ class Restic:
         )
 
     def _tags(self, about: Mapping[str, str]) -> Iterator[str]:
-        for key, value in {INSTANCE: self._instance, **about}.items():
+        for key, value in {INSTANCE: self._instance, NUMBER: str(self._next_number()), **about}.items():
             yield from ("--tag", f"{key}={value}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 from ops.backup import catalog, log, postgres, recovery, redis, state, wal
 from ops.backup.catalog import Reach
 from ops.backup.errors import BackupError, RequestError, SpaceError, ToolError
-from ops.backup.jobs import Jobs
+from ops.backup.jobs import SILENCES_FILE, Jobs
 from ops.backup.restic import INSTANCE, Snapshot, one
 
 FOLDER = "restore"
@@ -38,7 +39,7 @@ def plan(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
         "base_bytes": reach.base_bytes,
         "needed_bytes": recovery.needed_bytes(jobs.restic, reach),
         "free_bytes": shutil.disk_usage(jobs.settings.data).free,
-        "lost_seconds": round((datetime.datetime.now(datetime.UTC) - moment).total_seconds(), 3),
+        "lost_seconds": round(max(0.0, (datetime.datetime.now(datetime.UTC) - moment).total_seconds()), 3),
     }
 
 
@@ -73,8 +74,7 @@ def prepare_redis(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
     """Unpacks the newest copy of Redis, the one before a time, or a snapshot."""
     folder = jobs.settings.scratch / f"{FOLDER}-redis"
     with jobs.turn():
-        chosen = _chosen_copy(jobs, wanted)
-        _refuse_other_stack(jobs, chosen, wanted)
+        chosen = _chosen_copy(jobs, wanted, catalog.REDIS, "Redis")
         needed, free = jobs.restic.size_bytes(chosen.id) + _SPARE_BYTES, shutil.disk_usage(jobs.settings.data).free
         if free < needed:
             raise SpaceError(
@@ -87,6 +87,16 @@ def prepare_redis(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
         "keys": keys,
         "snapshot": chosen.short_id,
         "bytes": _size_bytes(folder / "files"),
+    }
+
+
+def prepare_silences(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
+    """The silences of the newest copy, the one before a time, or a snapshot, as Alertmanager gave them."""
+    chosen = _chosen_copy(jobs, wanted, catalog.ALERTMANAGER, "silences")
+    return {
+        "at": catalog.tagged(chosen.time),
+        "snapshot": chosen.short_id,
+        "silences": json.loads(jobs.restic.dump(chosen.id, SILENCES_FILE)),
     }
 
 
@@ -135,20 +145,22 @@ def _chosen(jobs: Jobs, wanted: Wanted) -> tuple[Reach, datetime.datetime]:
     return reach, moment
 
 
-def _chosen_copy(jobs: Jobs, wanted: Wanted) -> Snapshot:
-    copies = jobs.restic.snapshots(catalog.REDIS)
+def _chosen_copy(jobs: Jobs, wanted: Wanted, kind: str, called: str) -> Snapshot:
+    copies = jobs.restic.snapshots(kind)
     if wanted.snapshot:
         copies = [one(copies, wanted.snapshot)]
     elif wanted.at:
         moment = catalog.moment(wanted.at)
-        if copies and moment < copies[0].time:
+        times = [copy.time for copy in copies]
+        if copies and moment < min(times):
             raise RequestError(
-                f"There is no copy of Redis of {catalog.tagged(moment)}; there are some from "
-                f"{catalog.tagged(copies[0].time)} to {catalog.tagged(copies[-1].time)}."
+                f"There is no copy of {called} of {catalog.tagged(moment)}; there are some from "
+                f"{catalog.tagged(min(times))} to {catalog.tagged(max(times))}."
             )
         copies = [copy for copy in copies if copy.time <= moment]
     if not copies:
-        raise RequestError("There is no backup of Redis yet; make one with `backup now`.")
+        raise RequestError(f"There is no backup of {called} yet; make one with `backup now`.")
+    _refuse_other_stack(jobs, copies[-1], wanted)
     return copies[-1]
 
 

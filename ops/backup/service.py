@@ -26,6 +26,7 @@ _MARK_SECONDS = 600.0
 _MARK_PAUSES = 100
 _STUCK_SECONDS = 120.0
 _WAIT_SECONDS = 3600.0
+_SET_BACK_SECONDS = 10.0
 
 
 class Service:
@@ -36,6 +37,9 @@ class Service:
         self._ending = threading.Event()
         self._receiver = wal.Receiver(settings)
         self._started = time.time()
+        self._clock = _clock()
+        # The epoch in which the database's clock was set back: a moment of it can be two, so another one is due.
+        self._ambiguous: str | None = None
         self._beats = {"push": time.monotonic()}
         self._jobs = Jobs(settings, wait_seconds=_WAIT_SECONDS)
 
@@ -46,6 +50,7 @@ class Service:
             folder.mkdir(parents=True, exist_ok=True)
         server = http.server.ThreadingHTTPServer(("0.0.0.0", settings.port), self._handler())  # noqa: S104 - the network decides who reaches it
         threading.Thread(target=server.serve_forever, daemon=True, name="web").start()
+        state.take_back_the_future(settings.data, time.time())
         self._prepare()
         self._receiver.start()
         threading.Thread(target=self._push, daemon=True, name="wal-push").start()
@@ -63,6 +68,7 @@ class Service:
                 with self._jobs.turn(), state.alone(self._settings.data, state.WAL, wait_seconds=60):
                     self._jobs.restic.ensure()
                     self._jobs.restic.unlock()
+                    self._jobs.count_on()
                     return
             except BackupError as error:
                 log.line("ERROR", "the repository cannot be used", error=str(error))
@@ -86,7 +92,8 @@ class Service:
                     self._jobs.mark()
                     # It reads every row: users must not feel it.
                     mark_at = time.monotonic() + max(_MARK_SECONDS, _MARK_PAUSES * (time.monotonic() - begun))
-                self._jobs.push()
+                if self._jobs.push()["set_back"]:
+                    self._ambiguous = wal.epoch(self._settings)
                 pushed, pushed_at = lsn, time.monotonic()
             except (BackupError, OSError) as error:
                 log.line("WARNING", "WAL was not pushed", error=str(error))
@@ -102,15 +109,25 @@ class Service:
             timetable.add("tidy-offsite", settings.schedule, self._jobs.tidy_offsite)
         timetable.add("drill", settings.drill_schedule, lambda: drill(self._jobs))
         while not self._ending.wait(_POLL_SECONDS):
-            if wal.epoch(settings) is None or self._receiver.needs_base.is_set():
+            self._follow_the_clock()
+            if self._lacks_base() or self._receiver.needs_base.is_set():
                 self._receiver.needs_base.clear()
                 self._safely(lambda: self._jobs.backup(POSTGRES))
-                if wal.epoch(settings) is None:
+                if self._lacks_base():
                     self._ending.wait(5)
                     continue
                 self._safely(self._the_rest)
             for job in timetable.due(datetime.datetime.now(datetime.UTC)):
                 self._safely(job)
+
+    def _lacks_base(self) -> bool:
+        return wal.epoch(self._settings) in (None, self._ambiguous)
+
+    def _follow_the_clock(self) -> None:
+        if _clock() < self._clock - _SET_BACK_SECONDS:
+            log.line("WARNING", "the clock was set back", seconds=round(self._clock - _clock()))
+            state.take_back_the_future(self._settings.data, time.time())
+        self._clock = _clock()
 
     def _backup_all(self) -> None:
         self._safely(lambda: self._jobs.backup(POSTGRES))
@@ -151,3 +168,8 @@ class Service:
                 """Nothing: a scrape is no news."""
 
         return Handler
+
+
+def _clock() -> float:
+    # Stays the same for as long as nobody sets the clock.
+    return time.time() - time.monotonic()

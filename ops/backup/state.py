@@ -13,6 +13,7 @@ from typing import Any
 
 from ops.backup.errors import BusyError
 
+_TIMESTAMP = "_timestamp_seconds"
 JOBS = "jobs"
 WAL = "wal"
 _POLL_SECONDS = 0.2
@@ -31,12 +32,51 @@ def record(data: Path, job: str, **values: Any) -> None:
     with _locked(data, "state", 60.0):
         known = read(data)
         known.setdefault(job, {}).update(values)
-        unfinished = data / f"state.json.{os.getpid()}"
-        try:
-            unfinished.write_text(json.dumps(known, indent=1, sort_keys=True))
-            unfinished.rename(data / "state.json")
-        finally:
-            unfinished.unlink(missing_ok=True)
+        _write(data / "state.json", json.dumps(known, indent=1, sort_keys=True))
+
+
+def take_back_the_future(data: Path, now: float) -> None:
+    """Moves what is recorded of later than `now` to now, by job.
+
+    It comes of a clock that was ahead. Left alone, no job would count as late until the clock is there again.
+    """
+    with _locked(data, "state", 60.0):
+        known = read(data)
+        for values in known.values():
+            ahead = {key: value - now for key, value in values.items() if key.endswith(_TIMESTAMP) and value > now}
+            for key in ahead:
+                # By the same, so that a failure after a success stays one.
+                values[key] -= max(ahead.values())
+        _write(data / "state.json", json.dumps(known, indent=1, sort_keys=True))
+
+
+def next_number(data: Path) -> int:
+    """One more than ever before."""
+    with _locked(data, "number", 60.0):
+        number = _number(data) + 1
+        _write(data / "number", str(number))
+        return number
+
+
+def count_on(data: Path, number: int) -> None:
+    """The next number is higher than this one too."""
+    with _locked(data, "number", 60.0):
+        if number > _number(data):
+            _write(data / "number", str(number))
+
+
+def _number(data: Path) -> int:
+    path = data / "number"
+    return int(path.read_text()) if path.exists() else 0
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text)
+        unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from ops.backup.restic import Restic
 from ops.backup.settings import Settings
 
 _PAUSE_SECONDS = 2.0
+# Below, it is as if nothing had been: two nodes' clocks may be so far apart after a failover.
+_SET_BACK_SECONDS = 10.0
 _TO_ARRIVE_SECONDS = 20.0
 # What the server says where the WAL that we are missing is gone, or belongs to a history that was given up.
 _BROKEN = (
@@ -107,14 +110,18 @@ def begin_epoch(settings: Settings, name: str, first_segment: str, about_base: M
 
     Every snapshot of it says `about_base`.
     """
-    path = settings.wal / EPOCH
-    unfinished = path.with_suffix(".new")
-    unfinished.write_text(json.dumps({"epoch": name, **about_base}))
-    unfinished.rename(path)
+    _write_epoch(settings, {"epoch": name, **about_base})
     for segment in segments(settings.wal):
         # The timeline comes first in a name, then the place in the WAL.
         if segment.name[8:24] < first_segment[8:24]:
             segment.unlink(missing_ok=True)
+
+
+def _write_epoch(settings: Settings, about: Mapping[str, str]) -> None:
+    path = settings.wal / EPOCH
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps(about))
+    unfinished.rename(path)
 
 
 def start_over(settings: Settings) -> None:
@@ -147,11 +154,19 @@ def wait_for(settings: Settings, lsn: str, *, seconds: float = _TO_ARRIVE_SECOND
         time.sleep(0.2)
 
 
-def push(settings: Settings, restic: Restic, *, until: str | None = None) -> tuple[str, str] | None:
-    """Stores the WAL of the epoch as it is; gives the time until which it has everything, and the snapshot's id.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """The WAL in the repository has everything `until` then. `set_back`: times of the epoch have come twice."""
 
-    `until` says that time where the caller knows it, because the server has ended; else the primary is asked. None
-    before the first base.
+    until: str
+    set_back: bool
+
+
+def push(settings: Settings, restic: Restic, *, until: str | None = None) -> Pushed | None:
+    """Stores the WAL of the epoch as it is.
+
+    `until` says until which time that is everything, where the caller knows it, because the server has ended; else the
+    primary is asked. None before the first base.
     """
     about = _about_epoch(settings)
     if about is None:
@@ -159,5 +174,11 @@ def push(settings: Settings, restic: Restic, *, until: str | None = None) -> tup
     if until is None:
         lsn, until = postgres.flushed(settings)
         wait_for(settings, lsn)
-    snapshot, _ = restic.store_folder(settings.wal, {"kind": catalog.WAL, **about, "until": until})
-    return until, snapshot
+    # After the server's clock was set back the same times come again. What is stored never says less than before: else
+    # it would seem to have nothing of after its base.
+    known = about.get("until", about["base_stop"])
+    behind = (catalog.moment(known) - catalog.moment(until)).total_seconds()
+    about["until"] = known if behind > 0 else until
+    _write_epoch(settings, about)
+    restic.store_folder(settings.wal, {"kind": catalog.WAL, **about})
+    return Pushed(until=about["until"], set_back=behind > _SET_BACK_SECONDS)

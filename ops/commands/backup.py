@@ -179,7 +179,7 @@ def restore(
     lab: _LAB = False,
     at: Annotated[str | None, typer.Option(help="A moment: 2026-11-25T16:00:00, in UTC, or with +01:00.")] = None,
     snapshot: Annotated[str | None, typer.Option(help="A snapshot's id, from `backup list`.")] = None,
-    only: Annotated[str, typer.Option(help="postgres or redis.")] = "postgres",
+    only: Annotated[str, typer.Option(help="postgres, redis, or alertmanager: its silences.")] = "postgres",
     other_stack: Annotated[bool, typer.Option("--other-stack", help="Even what another stack has stored.")] = False,
     newer_schema: Annotated[
         bool, typer.Option("--newer-schema", help="Even a schema that the running release does not know.")
@@ -197,10 +197,14 @@ def restore(
     from ops.stack import lock
     from ops.stack import restore as restoring
 
-    if only not in {"postgres", "redis"}:
-        raise UsageError(f"Nothing that can be restored alone is called {only!r}; there is postgres and redis.")
-    if at and snapshot and only == "redis":
-        raise UsageError("--at and --snapshot exclude each other for Redis; choose one.")
+    if only not in {"postgres", "redis", "alertmanager"}:
+        raise UsageError(
+            f"Nothing that can be restored alone is called {only!r}; there is postgres, redis and alertmanager."
+        )
+    if at and snapshot and only != "postgres":
+        raise UsageError("--at and --snapshot exclude each other but for PostgreSQL; choose one.")
+    if into and only == "alertmanager":
+        raise UsageError("Silences are brought back into the stack, not --into a server beside it.")
     if remove and into is None:
         raise UsageError("--remove is of a server that --into has brought up; name it: --into NAME --remove.")
     service = _service(stack, instance, lab=lab)
@@ -210,6 +214,9 @@ def restore(
                 _remove_copy(service, into)
             else:
                 _restore_into(service, into, only, at, snapshot, other_stack=other_stack, as_json=as_json)
+        return
+    if only == "alertmanager":
+        _restore_silences(service, at, snapshot, other_stack=other_stack, as_json=as_json)
         return
     if not yes and not sys.stdin.isatty():
         raise UsageError("Nobody can be asked here; add --yes to mean it.")
@@ -229,6 +236,17 @@ def restore(
         typer.echo(json.dumps(prepared, indent=2))
     else:
         console.say(f"{only} is as it was at {prepared['at']}, and all services are well.")
+
+
+def _restore_silences(
+    service: Service, at: str | None, snapshot: str | None, *, other_stack: bool, as_json: bool
+) -> None:
+    from ops.stack import restore as restoring
+
+    # Nothing is lost by it, so nobody is asked.
+    found = restoring.silences(service, at, snapshot, other_stack=other_stack)
+    said = f"silences of {found['at']}: {found['missing']} were missing and hold again"
+    typer.echo(json.dumps(found, indent=2) if as_json else said)
 
 
 def _restore_into(

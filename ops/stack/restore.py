@@ -14,8 +14,9 @@ from infra import names
 from ops.cluster import postgres
 from ops.cluster.clusters import StackClusters
 from ops.errors import DeployError, UsageError
-from ops.stack import engines, health, restore_cluster, scale, swarm, target
+from ops.stack import door, engines, health, restore_cluster, scale, swarm, target
 from ops.stack import restore_steps as steps
+from ops.stack import silences as stack_silences
 from ops.stack.backups import Service
 from ops.stack.restore_steps import Say
 from ops.stack.volumes import Volume
@@ -52,11 +53,7 @@ def prepare(
     Raises UsageError for another stack's data and for a schema that the running release does not know, unless they are
     meant, HostError where there is no room for it.
     """
-    options = [
-        *(["--at", at] if at else []),
-        *(["--snapshot", snapshot] if snapshot else []),
-        *(["--other-stack"] if other_stack else []),
-    ]
+    options = _options(at, snapshot, other_stack=other_stack)
     refuse_what_needs_none(service, what)
     in_cluster = _is_cluster(service, what)
     if in_cluster:
@@ -84,6 +81,13 @@ def refuse_newer(prepared: Mapping[str, Any], *, is_meant: bool) -> None:
             f"What would be restored has schema {there}, and the release that runs knows {here}: deploy the newer "
             "release first, or add --newer-schema to restore it all the same."
         )
+
+
+def silences(service: Service, at: str | None, snapshot: str | None, *, other_stack: bool) -> dict[str, Any]:
+    """Brings back the silences of a copy that still hold and are not there. `missing` says how many those were."""
+    kept = service.ask("prepare", names.ALERTMANAGER, *_options(at, snapshot, other_stack=other_stack))
+    missing = stack_silences.bring_back(door.of(service.stack), kept["silences"])
+    return {"at": kept["at"], "snapshot": kept["snapshot"], "missing": missing}
 
 
 def losses(prepared: Mapping[str, Any]) -> list[str]:
@@ -155,6 +159,14 @@ def _replace_redis(service: Service, say: Say) -> None:
     scale.start(service.stack, service.plan, names.REDIS)
     service.ask("finish", names.REDIS)
     data.shell(f"rm -rf {folder}")
+
+
+def _options(at: str | None, snapshot: str | None, *, other_stack: bool) -> list[str]:
+    return [
+        *(["--at", at] if at else []),
+        *(["--snapshot", snapshot] if snapshot else []),
+        *(["--other-stack"] if other_stack else []),
+    ]
 
 
 def _push(service: Service, say: Say) -> None:

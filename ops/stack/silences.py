@@ -16,6 +16,8 @@ from ops.stack.door import Call
 _SILENCES: Final = "alertmanager/api/v2/silences"
 _MATCHER: Final = re.compile(r'^([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"?([^"]*)"?$')
 _DURATION: Final = re.compile(r"^(\d+)([mhd])$")
+# What Alertmanager is told of a new silence; it gives it an id itself.
+_SET: Final = ("matchers", "startsAt", "endsAt", "createdBy", "comment")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 LONGEST: Final = datetime.timedelta(days=30)
 
@@ -67,6 +69,18 @@ def expire(call: Call, id_or_beginning: str) -> Silence:
         raise UsageError(f"{len(fitting)} silences begin with {id_or_beginning!r}; there are {known}.")
     _asked(call, "DELETE", f"alertmanager/api/v2/silence/{fitting[0].id}")
     return fitting[0]
+
+
+def bring_back(call: Call, kept: Sequence[dict[str, Any]]) -> int:
+    """Sets silences that Alertmanager gave before, of those that have not ended; gives how many were missing."""
+    now = datetime.datetime.now(datetime.UTC)
+    there = {(one.matchers, one.ends_at) for one in of(call)}
+    missing = [
+        item for item in kept if (known := _read(item)).ends_at > now and (known.matchers, known.ends_at) not in there
+    ]
+    for item in missing:
+        _asked(call, "POST", _SILENCES, {key: item[key] for key in _SET})
+    return len(missing)
 
 
 def duration(text: str) -> datetime.timedelta:

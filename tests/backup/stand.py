@@ -69,6 +69,11 @@ class Service:
         """What any command in the container prints."""
         return docker("exec", self.container, *command, check=check, seconds=300)
 
+    def metrics(self) -> str:
+        """What it tells Prometheus."""
+        ask = "exec 3<>/dev/tcp/127.0.0.1/9201; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"
+        return self.run("bash", "-c", ask)
+
     def _command(self, arguments: tuple[str, ...], env: Mapping[str, str]) -> list[str]:
         given = [f"--env={key}={value}" for key, value in env.items()]
         return ["docker", "exec", "--interactive", *given, self.container, *PROGRAM, *arguments]
@@ -79,6 +84,8 @@ class Stand:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        # Further options of `docker create`, for each container.
+        self.options: list[str] = []
         self.folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-"))
         self.passwords = {
             ref.name: secrets.token_urlsafe(32) for ref in self.plan({}).secrets if ref.form is SecretForm.RANDOM
@@ -174,7 +181,7 @@ class Stand:
             folder=self.folder,
             env={"ALERTMANAGER_URLS": ""} if service == names.BACKUP else {},  # nobody to ask for silences
         )
-        docker(*arguments)
+        docker(*arguments[:1], *self.options, *arguments[1:])
 
     def sql(self, statement: str) -> str:
         """What the server answers to its superuser."""

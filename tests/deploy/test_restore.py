@@ -111,7 +111,7 @@ def test_a_drill_after_it_finds_no_difference(stack: Instance) -> None:
         (("--at", "1999-01-01T00:00:00"), 2, "out of reach; there is "),
         (("--at", "tomorrow"), 2, "is no time"),
         (("--snapshot", "00000000"), 2, "There is no snapshot 00000000"),
-        (("--only", "moon"), 2, "there is postgres and redis"),
+        (("--only", "moon"), 2, "there is postgres, redis and alertmanager"),
     ],
 )
 def test_what_cannot_be_restored_is_refused_and_nothing_is_touched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from ops.backup import restore, state
+from ops.backup import jobs as jobs_module
+from ops.backup import restore, state, wal
 from ops.backup.errors import BusyError, RequestError
 from ops.backup.jobs import Jobs
 from ops.backup.restic import Restic
+from ops.backup.settings import Settings
 from tests.unit.backup.test_parts import settings_of
 
 
@@ -35,3 +38,24 @@ def test_snapshots_are_chosen_when_it_is_its_turn(
     with pytest.raises(RequestError, match="There is no"):
         prepare(jobs, restore.Wanted())
     assert listed == [None]
+
+
+@pytest.mark.parametrize(("epoch", "kib_per_second"), [(None, 0), ("a", 8192)])
+def test_only_the_base_without_which_nothing_can_be_restored_is_made_as_fast_as_it_gets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: str | None, kib_per_second: int
+) -> None:
+    settings = dataclasses.replace(settings_of("staging", tmp_path), upload_kib_per_second=8192)
+    asked: list[int] = []
+
+    def repository(of: Settings, *_: object) -> Restic:
+        asked.append(of.upload_kib_per_second)
+        return cast(Restic, types.SimpleNamespace(snapshots=refuse))
+
+    def refuse() -> None:
+        raise RequestError("far enough")
+
+    monkeypatch.setattr(jobs_module, "repository", repository)
+    monkeypatch.setattr(wal, "epoch", lambda _: epoch)
+    with pytest.raises(RequestError, match="far enough"):
+        Jobs(settings).backup("postgres")
+    assert asked[-1] == kib_per_second

@@ -120,3 +120,34 @@ def test_what_alertmanager_says_is_what_is_said() -> None:
         silences.of(refuses)
     with pytest.raises(SilenceError, match="cannot be asked: refused"):
         silences.of(silent)
+
+
+def silence(comment: str, ends_at: datetime.datetime) -> dict[str, Any]:
+    """As Alertmanager gives it."""
+    return {
+        "id": comment,
+        "status": {"state": "active"},
+        "matchers": [{"name": "alertname", "value": comment, "isRegex": False, "isEqual": True}],
+        "startsAt": "2026-11-01T00:00:00.000Z",
+        "endsAt": ends_at.isoformat(timespec="milliseconds"),
+        "createdBy": "somebody",
+        "comment": comment,
+        "updatedAt": "2026-11-01T00:00:00.000Z",
+    }
+
+
+def test_of_kept_silences_only_those_that_still_hold_and_are_missing_come_back() -> None:
+    later = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(hours=1)
+    there, missing = silence("there", later), silence("missing", later)
+    over = silence("over", later - datetime.timedelta(hours=2))
+    sent: list[dict[str, Any]] = []
+
+    def call(method: str, _path: str, body: Any) -> Any:
+        if method == "GET":
+            return [there]
+        sent.append(body)
+        return {"silenceID": "new"}
+
+    assert silences.bring_back(call, [there, missing, over]) == 1
+    (body,) = sent
+    assert body == {key: missing[key] for key in ("matchers", "startsAt", "endsAt", "createdBy", "comment")}
