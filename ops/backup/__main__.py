@@ -52,6 +52,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
     commands.add_parser("import").add_argument("--offsite", action="store_true")
     chosen = parser.parse_args(arguments)
     jobs = Jobs(settings, wait_seconds=_WAIT_SECONDS)
+    log.Progress.is_watched = chosen.command != "serve"
     match chosen.command:
         case "serve":
             _serve(settings)

@@ -173,7 +173,8 @@ class Jobs:
         name = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         command, passwords = postgres.base_command(settings)
         about = {"kind": catalog.BASE, "epoch": name, catalog.MAJOR: postgres.major_of_server(settings)}
-        _, through = restic.store_stream(command, passwords, "base.tar", about)
+        expected = postgres.size_bytes(settings)
+        _, through = restic.store_stream(command, passwords, "base.tar", about, expected_bytes=expected)
         base = postgres.base_of(through.head)
         first = wal.segment_name(base.timeline, base.start_lsn)
         if not any(segment.name[8:24] == first[8:24] for segment in wal.segments(settings.wal)):
@@ -215,7 +216,10 @@ class Jobs:
         command, login = redis.copy_command(self.settings, server)
         about = {"kind": catalog.REDIS, "keys": str(server.keys), "from": server.host}
         limit = self.settings.upload_kib_per_second * 1024
-        _, through = self.restic.store_stream(command, login, redis.FILE, about, bytes_per_second=limit)
+        expected = int(state.read(self.settings.data).get(REDIS, {}).get("bytes", 0))  # the copy before
+        _, through = self.restic.store_stream(
+            command, login, redis.FILE, about, bytes_per_second=limit, expected_bytes=expected
+        )
         return {"bytes": through.size_bytes, "keys": server.keys}
 
     def _alertmanager(self) -> dict[str, Any]:

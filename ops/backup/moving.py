@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.backup import catalog, process, state, wal
+from ops.backup import catalog, log, process, state, wal
 from ops.backup.errors import DamageError, PasswordError, RequestError, SpaceError, ToolError
 from ops.backup.exchange import exchange
 from ops.backup.jobs import Jobs, repository
@@ -41,7 +41,8 @@ def receive(jobs: Jobs) -> dict[str, Any]:
     with _their_password(jobs) as password:
 
         def unpack(arriving: Path) -> None:
-            process.pipe(["cat"], {}, ["tar", "--extract", f"--directory={arriving}"], {})
+            tar = ["tar", "--extract", f"--directory={arriving}"]
+            process.pipe(["cat"], {}, tar, {}, progress=log.Progress("taking the repository over"))
 
         return _replace(jobs, folder, unpack, password)
 

@@ -155,6 +155,12 @@ def base_command(settings: Settings) -> tuple[list[str], dict[str, str]]:
     ], passwords(settings)
 
 
+def size_bytes(settings: Settings) -> int:
+    """What all databases take on the server's disk."""
+    (row,) = query(settings, "SELECT sum(pg_database_size(oid)) FROM pg_database;")
+    return int(row)
+
+
 def base_of(head: bytes) -> Base:
     """What the label of a base says, which comes first in its tar. Raises ToolError where there is none."""
     start = re.search(rb"START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+) \(file [0-9A-F]{24}\)", head)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
 from ops.backup.errors import ToolError
@@ -93,8 +93,9 @@ def pipe(
     sink_environment: Mapping[str, str],
     *,
     bytes_per_second: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Piped:
-    """Runs both to their end, at most so fast; 0 means no limit.
+    """Runs both to their end, at most so fast; 0 means no limit. `progress` hears of the bytes that are through.
 
     `sink` sees the end of its input only where `source` succeeded: what is cut off must not look whole.
     Raises ToolError.
@@ -116,6 +117,7 @@ def pipe(
                 to.stdin.write(chunk)
                 through += len(chunk)
                 head = head or chunk
+                progress(through)
                 if bytes_per_second:
                     time.sleep(max(0.0, begun + through / bytes_per_second - time.monotonic()))
             if from_.wait():

@@ -106,7 +106,8 @@ def _unpack(restic: Restic, reach: Reach, folder: Path, files: Path) -> None:
     files.mkdir(mode=0o700)
     log.line("INFO", "unpacking the base", base=reach.base.short_id, bytes=reach.base_bytes)
     command, environment = restic.dump_command(reach.base.id, "base.tar")
-    process.pipe(command, environment, ["tar", "--extract", "--no-same-owner", f"--directory={files}"], {})
+    tar = ["tar", "--extract", "--no-same-owner", f"--directory={files}"]
+    process.pipe(command, environment, tar, {}, progress=log.Progress("unpacking the base", reach.base_bytes))
     try:
         process.run(["pg_verifybackup", "--no-parse-wal", "--quiet", str(files)], {})
     except ToolError as error:

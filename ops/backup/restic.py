@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ops.backup import process
 from ops.backup.errors import PasswordError, RequestError, ToolError
 from ops.backup.location import Location, options_of_both
+from ops.backup.log import Progress
 from ops.backup.process import Piped
 
 # The tag with the name of the stack that a snapshot is of.
@@ -134,6 +135,7 @@ class Restic:
         about: Mapping[str, str],
         *,
         bytes_per_second: int = 0,
+        expected_bytes: int = 0,
     ) -> tuple[str, Piped]:
         """Stores what a program writes as the file `name`; gives the snapshot's id, and what went through."""
         command = [
@@ -147,7 +149,14 @@ class Restic:
             *self._tags(about),
         ]
         through = self._twice(
-            lambda: process.pipe(source, environment, command, self._environment, bytes_per_second=bytes_per_second)
+            lambda: process.pipe(
+                source,
+                environment,
+                command,
+                self._environment,
+                bytes_per_second=bytes_per_second,
+                progress=Progress(f"storing {name}", expected_bytes),
+            )
         )
         return str(_summary(through.wrote)["snapshot_id"]), through
 

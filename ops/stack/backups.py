@@ -17,6 +17,7 @@ from typing import IO, Any
 from infra import names
 from infra.spec import DeploymentPlan
 from ops import console
+from ops.backup.log import PROGRESS
 from ops.cluster.members import MemberError, Members
 from ops.errors import DeployError, HostError, OpsError, StateError, UsageError
 from ops.host.endpoint import Endpoint
@@ -24,6 +25,7 @@ from ops.stack import settings, target
 from ops.stack.backend import choose
 from ops.stack.reference import Stack
 
+_CHUNK_BYTES = 1 << 20
 _PROGRAM = ("/usr/bin/python3.11", "-m", "ops.backup")
 _ERRORS: Mapping[int, type[OpsError]] = {2: UsageError, 3: HostError, 4: StateError}
 
@@ -55,11 +57,14 @@ class Service:
         Raises the error of the same kind as the service's own: UsageError for what there is not, HostError for a lack
         of room, StateError for a repository that is busy or does not open, else DeployError.
         """
-        with self.start(*arguments, stdin=stdin) as process:
+        with console.bar() as show, self.start(*arguments, stdin=stdin) as process:
             assert process.stderr is not None  # noqa: S101 - for mypy
             assert process.stdout is not None  # noqa: S101
             for line in process.stderr:
-                if text := _progress(line.decode(errors="replace")):
+                entry = _entry(line)
+                if entry.get("level") == PROGRESS:
+                    show(entry["message"], entry["done_bytes"], entry["total_bytes"])
+                elif text := _text(entry):
                     say(text)
             output = process.stdout.read().decode()
         answer = _answer(output)
@@ -95,9 +100,11 @@ class Service:
         """Writes the whole encrypted repository to a file; gives its size in bytes. Raises DeployError, HostError."""
         unfinished = file.with_name(f"{file.name}.unfinished")
         try:
-            with unfinished.open("wb") as sink, self.start("export") as process:
+            with console.bar() as show, unfinished.open("wb") as sink, self.start("export") as process:
                 assert process.stdout is not None  # noqa: S101 - for mypy
-                shutil.copyfileobj(process.stdout, sink)
+                while chunk := process.stdout.read(_CHUNK_BYTES):
+                    sink.write(chunk)
+                    show(f"writing {file.name}", sink.tell(), 0)
                 os.fsync(sink.fileno())
         except OSError as error:
             raise HostError(f"{file} cannot be written: {error.strerror}; choose another place.") from error
@@ -156,12 +163,15 @@ def _answer(output: str) -> dict[str, Any]:
         return {}
 
 
-def _progress(line: str) -> str:
+def _entry(line: bytes) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
+        return dict(json.loads(line))
     except ValueError:
-        return ""
-    if entry.get("level") == "ERROR":
+        return {}
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    if entry.get("level", "ERROR") == "ERROR":
         return ""  # comes as the answer
     skipped = {"timestamp", "level", "logger", "message", "said"}
     about: Sequence[str] = [f"{key} {value}" for key, value in entry.items() if key not in skipped and value != ""]
