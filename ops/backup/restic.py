@@ -283,10 +283,6 @@ def _summary(output: str) -> dict[str, Any]:
 
 def _snapshot(item: Mapping[str, Any]) -> Snapshot:
     pairs = (tag.partition("=") for tag in item.get("tags") or [])
-    # Go writes nanoseconds.
-    text = item["time"]
-    whole, _, rest = text.partition(".")
-    zone = rest.lstrip("0123456789") or "Z"
-    moment = datetime.datetime.fromisoformat(whole + "." + rest[: len(rest) - len(zone)][:6].ljust(6, "0") + zone)
     about = {key: value for key, _, value in pairs}
-    return Snapshot(id=item["id"], time=moment, about=about)
+    # Go writes nanoseconds, of which the microseconds are read; none where they are 0.
+    return Snapshot(id=item["id"], time=datetime.datetime.fromisoformat(item["time"]), about=about)

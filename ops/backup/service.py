@@ -127,6 +127,7 @@ class Service:
         if _clock() < self._clock - _SET_BACK_SECONDS:
             log.line("WARNING", "the clock was set back", seconds=round(self._clock - _clock()))
             state.take_back_the_future(self._settings.data, time.time())
+            self._started = min(self._started, time.time())
         self._clock = _clock()
 
     def _backup_all(self) -> None:

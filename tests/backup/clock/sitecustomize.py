@@ -1,0 +1,6 @@
+"""For Python in the image: libfaketime takes a sleep until a moment of the clock that nobody sets for one of the other."""
+
+import select
+import time
+
+time.sleep = lambda seconds: (select.select([], [], [], seconds), None)[1]
