@@ -63,6 +63,10 @@ def test_postgres_goes_to_another_major_version_and_back(changing: Instance) -> 
     assert upgrade(stack, names.POSTGRES, "--yes").code == 0  # nothing to be done
     drilled = stack.pidea("drill", "--json")
     assert drilled.code == 0, drilled.text
+    restored = stack.pidea("restore", "--yes", "--json")
+    assert restored.code == 0, restored.text
+    assert "PostgreSQL) 17." in version(stack, names.POSTGRES)
+    assert Endpoints(stack.outputs()).contents(url) == before
 
     Endpoints(stack.outputs()).write(url, "only in 17")
     configure(stack, names.POSTGRES, "15")
