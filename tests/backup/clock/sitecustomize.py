@@ -1,4 +1,4 @@
-"""For Python in the image: libfaketime takes a sleep until a moment of the clock that nobody sets for one of the other."""
+"""For Python: libfaketime takes a sleep until a moment of the clock that nobody sets for one of the other clock."""
 
 import select
 import time
