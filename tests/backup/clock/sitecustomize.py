@@ -3,4 +3,4 @@
 import select
 import time
 
-time.sleep = lambda seconds: (select.select([], [], [], seconds), None)[1]
+time.sleep = lambda seconds: (select.select([], [], [], float(seconds)), None)[1]
