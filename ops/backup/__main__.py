@@ -45,7 +45,7 @@ def main(arguments: list[str], settings: Settings) -> Any:
         command.add_argument("--snapshot")
         command.add_argument("--other-stack", action="store_true")
     for name in ("send", "discard", "finish"):
-        commands.add_parser(name).add_argument("what", choices=("postgres", "redis"))
+        commands.add_parser(name).add_argument("what", choices=("postgres", "redis", "alertmanager"))
     commands.add_parser("keep-state")
     for name in ("contents", "begin-anew", "export"):
         commands.add_parser(name)

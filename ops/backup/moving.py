@@ -87,11 +87,13 @@ def adopt(jobs: Jobs) -> dict[str, Any]:
 
 
 def _remember(jobs: Jobs, snapshots: Sequence[Snapshot]) -> None:
-    # The stack has a base of its own soon, of a database that is still empty. What a restore without a time is for is
-    # the newest of what was taken over.
+    # The stack has a base of its own soon, of a database that is still empty, and a copy of no silences. What a restore
+    # without a time is for is the newest of what was taken over.
     found = catalog.reaches(snapshots)
+    silences = [snapshot.id for snapshot in snapshots if snapshot.kind == catalog.ALERTMANAGER]
     state.count_on(jobs.settings.data, max((snapshot.number for snapshot in snapshots), default=0))
-    state.record(jobs.settings.data, "import", until=catalog.tagged(found[-1].last) if found else "")
+    until = catalog.tagged(found[-1].last) if found else ""
+    state.record(jobs.settings.data, "import", until=until, silences=silences[-1] if silences else "")
 
 
 def _let_in(jobs: Jobs, theirs: Restic) -> list[Snapshot]:

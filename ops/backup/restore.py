@@ -92,6 +92,9 @@ def prepare_redis(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
 
 def prepare_silences(jobs: Jobs, wanted: Wanted) -> dict[str, Any]:
     """The silences of the newest copy, the one before a time, or a snapshot, as Alertmanager gave them."""
+    imported = state.read(jobs.settings.data).get("import", {}).get("silences")
+    if imported and not wanted.at and not wanted.snapshot:
+        wanted = dataclasses.replace(wanted, snapshot=imported)
     chosen = _chosen_copy(jobs, wanted, catalog.ALERTMANAGER, "silences")
     return {
         "at": catalog.tagged(chosen.time),
@@ -119,6 +122,8 @@ def discard(jobs: Jobs, what: str) -> dict[str, Any]:
 def finish(jobs: Jobs, what: str) -> dict[str, Any]:
     """After the stack has what was restored: takes the scratch folder away, and sees that there is a new base."""
     discard(jobs, what)
+    if what == "alertmanager":
+        state.record(jobs.settings.data, "import", silences="")
     if what == "postgres":
         state.record(jobs.settings.data, "import", until="")
     if what != "postgres" or wal.epoch(jobs.settings) is not None:

@@ -87,6 +87,7 @@ def silences(service: Service, at: str | None, snapshot: str | None, *, other_st
     """Brings back the silences of a copy that still hold and are not there. `missing` says how many those were."""
     kept = service.ask("prepare", names.ALERTMANAGER, *_options(at, snapshot, other_stack=other_stack))
     missing = stack_silences.bring_back(door.of(service.stack), kept["silences"])
+    service.ask("finish", names.ALERTMANAGER)
     return {"at": kept["at"], "snapshot": kept["snapshot"], "missing": missing}
 
 
