@@ -59,7 +59,8 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
     try:
         yield show
     finally:
-        shown.stop()
+        if task is not None:  # else it would write an empty line
+            shown.stop()
 
 
 @contextlib.contextmanager

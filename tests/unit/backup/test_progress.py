@@ -47,6 +47,14 @@ def test_a_script_sees_lines(monkeypatch: pytest.MonkeyPatch, total: int, says: 
     assert written.getvalue().strip() == says
 
 
+def test_what_is_over_at_once_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=written, force_terminal=False))
+    with console.bar():
+        pass
+    assert written.getvalue() == ""
+
+
 def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=written, force_terminal=True, width=100))
