@@ -10,14 +10,19 @@ from ops.alerts.fault import Fault
 from ops.alerts.scene import Scene
 from ops.errors import OpsError
 
-# The largest file of the repository: a base of PostgreSQL's is in it, which each drill restores. Twice is as before.
-_FLIP = (
-    "import os, pathlib; "
-    "packs = [p for p in pathlib.Path('/data/repository/data').rglob('*') if p.is_file()]; "
-    "pack = max(packs, key=lambda p: (p.stat().st_size, p.name)); mode = pack.stat().st_mode; pack.chmod(0o600); "
-    "f = pack.open('r+b'); f.seek(9999); b = f.read(1); f.seek(9999); f.write(bytes([b[0] ^ 255])); f.close(); "
-    "pack.chmod(mode)"
-)
+# In every file of the repository: which of them a drill restores from is left to chance. Twice is as before.
+_FLIP = """
+import pathlib
+for pack in sorted(p for p in pathlib.Path('/data/repository/data').rglob('*') if p.is_file()):
+    about = pack.stat()
+    pack.chmod(0o600)
+    with pack.open('r+b') as file:
+        file.seek(about.st_size // 3)
+        byte = file.read(1)
+        file.seek(about.st_size // 3)
+        file.write(bytes([byte[0] ^ 255]))
+    pack.chmod(about.st_mode)
+"""
 
 
 @contextlib.contextmanager
@@ -57,13 +62,13 @@ def _drilled(scene: Scene) -> Iterator[None]:
 
 DAMAGED = Fault(
     name="backup-damaged",
-    summary="A byte of the backup repository is not what was written when it is checked",
+    summary="A byte of each file of the backup repository is not what was written when it is checked",
     alerts=("PideaBackupDamaged",),
     act=_checked,
 )
 DRILL_FAILED = Fault(
     name="drill-failed",
-    summary="A byte of the backup repository is not what was written when a drill restores from it",
+    summary="A byte of each file of the backup repository is not what was written when a drill restores from it",
     alerts=("PideaBackupDrillFailed",),
     act=_drilled,
 )
