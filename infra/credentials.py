@@ -28,8 +28,10 @@ Accepted = tuple[str, ...]
 
 # Redis users by least privilege. The passwords stand as SHA-256, so that the file gives none away.
 # The application has the commands that it uses, on keys of its own; monitoring reads figures and no data.
+# Nobody can log in as the default user, which is off. A server that starts reads its append-only file as that user, and
+# leaves out each transaction that it may not do, as the application's writes are (redis/redis#14541).
 _REDIS_ACL = """\
-user default off
+user default off ~* &* +@all
 user {app} on {app_passwords} resetchannels &pidea:* ~pidea:* -@all +get +mget +set +del +ping +publish \
 +subscribe +unsubscribe +multi +exec
 user {exporter} on {exporter_passwords} -@all +ping +info +client|list +client|setname +config|get +latency|latest \

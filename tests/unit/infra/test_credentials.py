@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import shutil
@@ -39,24 +40,34 @@ PASSWORDS = {
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def folder() -> Iterator[Path]:
+    """Where a Redis can run. Not tmp_path: a socket's path may have 107 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="pidea-redis-") as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def running(folder: Path, *more: str) -> Iterator[str]:
     """A Redis with production's users; the path of its socket."""
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip("Redis is not installed: apt-get install redis-server")
-    # Not tmp_path: a socket's path may have 107 characters at most.
-    with tempfile.TemporaryDirectory(prefix="pidea-redis-") as name:
-        folder = Path(name)
-        (folder / "users.acl").write_text(redis_acl(*((password,) for password in PASSWORDS.values())))
-        options = ["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--aclfile", "users.acl"]
-        process = subprocess.Popen([binary, *options], cwd=folder, stdout=subprocess.DEVNULL)
-        try:
-            eventually(lambda: (folder / "redis.sock").is_socket() or process.poll() is not None)
-            assert process.poll() is None, "Redis refused its users"
-            yield str(folder / "redis.sock")
-        finally:
-            process.terminate()
-            process.wait(60)
+    (folder / "users.acl").write_text(redis_acl(*((password,) for password in PASSWORDS.values())))
+    options = ["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--aclfile", "users.acl", *more]
+    process = subprocess.Popen([binary, *options], cwd=folder, stdout=subprocess.DEVNULL)
+    try:
+        eventually(lambda: (folder / "redis.sock").is_socket() or process.poll() is not None)
+        assert process.poll() is None, "Redis refused its users"
+        yield str(folder / "redis.sock")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
+    with running(folder) as socket:
+        yield socket
 
 
 @pytest.fixture
@@ -165,6 +176,22 @@ def test_monitoring_reads_figures_and_no_data(server: str, command: str, allowed
         else:
             with pytest.raises(redis.ResponseError, match=r"no permissions|NOPERM"):
                 client.execute_command(*command.split())
+
+
+def test_what_the_application_wrote_in_a_transaction_outlives_a_restart() -> None:
+    """A server that starts reads its append-only file as the default user, who is off."""
+    user = names.REDIS_APP_USERNAME
+    with tempfile.TemporaryDirectory(prefix="pidea-redis-") as name:
+        with (
+            running(Path(name), "--appendonly", "yes") as socket,
+            client_of(socket, user) as client,
+            client.pipeline(transaction=True) as both,
+        ):
+            both.set("pidea:first", "1")
+            both.set("pidea:second", "2")
+            both.execute()
+        with running(Path(name), "--appendonly", "yes") as socket, client_of(socket, user) as client:
+            assert client.mget("pidea:first", "pidea:second") == [b"1", b"2"]
 
 
 def test_the_administrator_can_do_everything(server: str) -> None:
