@@ -50,13 +50,16 @@ class Jobs:
         self.offsite = repository(settings, settings.offsite) if settings.offsite else None
         self._wait_seconds = wait_seconds
 
-    def backup(self, what: str) -> dict[str, Any]:
-        """Backs one thing up; gives what it measured. Raises BackupError after the third attempt."""
+    def backup(self, what: str, *, only_if: Callable[[], bool] = lambda: True) -> dict[str, Any]:
+        """Backs one thing up; gives what it measured. Raises BackupError after the third attempt.
+
+        Nothing where `only_if` says so once it is our turn: what we waited for may have been the same.
+        """
         make = {POSTGRES: self._postgres, REDIS: self._redis, ALERTMANAGER: self._alertmanager}
         if what not in make:
             raise RequestError(f"Nothing is called {what!r}; there is {', '.join(make)}.")
         with self.job(what), self.turn():
-            return self._timed(what, make[what])
+            return self._timed(what, make[what]) if only_if() else {}
 
     def check(self, share: str) -> dict[str, Any]:
         """Reads `share` of the repository. Raises DamageError with what is damaged."""

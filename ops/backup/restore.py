@@ -126,9 +126,9 @@ def finish(jobs: Jobs, what: str) -> dict[str, Any]:
         state.record(jobs.settings.data, "import", silences="")
     if what == "postgres":
         state.record(jobs.settings.data, "import", until="")
-    if what != "postgres" or wal.epoch(jobs.settings) is not None:
-        return {}  # the service has been faster
-    return jobs.backup("postgres")
+    if what != "postgres":
+        return {}
+    return jobs.backup("postgres", only_if=lambda: wal.epoch(jobs.settings) is None)  # the service may be faster
 
 
 def begin_anew(jobs: Jobs) -> dict[str, Any]:

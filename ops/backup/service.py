@@ -110,9 +110,8 @@ class Service:
         timetable.add("drill", settings.drill_schedule, lambda: drill(self._jobs))
         while not self._ending.wait(_POLL_SECONDS):
             self._follow_the_clock()
-            if self._lacks_base() or self._receiver.needs_base.is_set():
-                self._receiver.needs_base.clear()
-                self._safely(lambda: self._jobs.backup(POSTGRES))
+            if self._lacks_base():
+                self._safely(lambda: self._jobs.backup(POSTGRES, only_if=self._lacks_base))
                 if self._lacks_base():
                     self._ending.wait(5)
                     continue

@@ -36,8 +36,8 @@ EPOCH = "epoch"
 class Receiver(threading.Thread):
     """Keeps pg_receivewal running, which a failover or a restart of the server ends.
 
-    Every byte is on our disk before the server hears that it is. `needs_base` is set where the stream cannot go on from
-    what is here: the WAL that comes next then belongs to a base that is still to be made.
+    Every byte is on our disk before the server hears that it is. Where the stream cannot go on from what is here, the
+    epoch ends: the WAL that comes next belongs to a base that is still to be made.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,7 +45,6 @@ class Receiver(threading.Thread):
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._ending = threading.Event()
-        self.needs_base = threading.Event()
 
     def run(self) -> None:
         """Until `end`."""
@@ -58,7 +57,6 @@ class Receiver(threading.Thread):
                 if any(sign in said for sign in _BROKEN):
                     start_over(self._settings)
                     self._drop_slot()
-                    self.needs_base.set()
             self._ending.wait(_PAUSE_SECONDS)
 
     def end(self) -> None:

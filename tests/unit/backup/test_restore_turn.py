@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -59,3 +61,22 @@ def test_only_the_base_without_which_nothing_can_be_restored_is_made_as_fast_as_
     with pytest.raises(RequestError, match="far enough"):
         Jobs(settings).backup("postgres")
     assert asked[-1] == kib_per_second
+
+
+def test_the_base_after_a_restore_is_made_once_whoever_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service and the restore both want one; who waited for the other finds that it is there."""
+    settings = settings_of("staging", tmp_path)
+    monkeypatch.setattr(Jobs, "_postgres", lambda _: pytest.fail("a second base"))
+    with state.alone(settings.data, state.JOBS, wait_seconds=0):
+        waiting = threading.Timer(
+            0.0, lambda: answers.append(restore.finish(Jobs(settings, wait_seconds=30), "postgres"))
+        )
+        answers: list[object] = []
+        waiting.start()
+        time.sleep(0.5)  # it waits for its turn
+        settings.wal.mkdir(parents=True)
+        wal.begin_epoch(settings, "made by the service", "0" * 24, {})
+    waiting.join(30)
+    assert answers == [{}]
