@@ -59,7 +59,8 @@ DOWN = Fault(
     summary="PostgreSQL does not run while chats are read and written",
     alerts=("PideaPostgresDown", "PideaSloBurnsFast", "PideaSloBurns", "PideaStaleAnswers", "PideaErrorRateHigh"),
     act=stopped(names.POSTGRES),
-    patience_seconds=540.0,
+    # Redis answers for five minutes, and a replica's own memory for one more: only then is an answer old.
+    patience_seconds=660.0,
     # Half an hour after the last failed request.
     lasting=frozenset({"PideaSloBurns"}),
 )
