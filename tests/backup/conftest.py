@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.backup.stand import Stand
+from tests.backup.stand import Stand, standing
 from tests.stack.plain import docker
 
 
@@ -14,11 +14,5 @@ from tests.stack.plain import docker
 def stand() -> Iterator[Stand]:
     if docker("version", "--format", "{{.Server.Version}}", check=False).strip() == "":
         pytest.skip("Docker does not answer")
-    made = Stand("pidea-test-backup")
-    try:
-        made.up()
-        made.sql("CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL)")
-        made.write(1000)
+    with standing(Stand("pidea-test-backup")) as made:
         yield made
-    finally:
-        made.close()

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infra import names
 from infra.credentials import redis_acl
@@ -230,3 +230,18 @@ class Stand:
         specs = {spec.name: spec for spec in plan.images}
         spec = specs[image]
         return build(spec, self._image(spec.base, plan) if spec.base else "pidea/rootfs:bookworm")
+
+
+Made = TypeVar("Made", bound=Stand)
+
+
+@contextlib.contextmanager
+def standing(made: Made) -> Iterator[Made]:
+    """A stand that is up, with a thousand notes in it."""
+    try:
+        made.up()
+        made.sql("CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL)")
+        made.write(1000)
+        yield made
+    finally:
+        made.close()

@@ -12,7 +12,7 @@ import pytest
 from infra import names
 from infra.spec import DeploymentPlan
 from ops.backup import catalog
-from tests.backup.stand import Service, Stand
+from tests.backup.stand import Service, Stand, standing
 from tests.stack.plain import docker
 from tests.stack.waiting import wait_until
 
@@ -56,14 +56,8 @@ class ClockStand(Stand):
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[ClockStand]:
-    made = ClockStand()
-    try:
-        made.up()
-        made.sql("CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL)")
-        made.write(1000)
+    with standing(ClockStand()) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
