@@ -169,11 +169,15 @@ class _Bench:
                 first, prepared = self._cost(
                     self._container, functools.partial(prepare, other_stack=False, newer_schema=False)
                 )
-                replace = functools.partial(restoring.replace, self._service, what, prepared, console.say)
-                second, _ = self._cost(self._container, replace)
+                place = functools.partial(self._put_in_place, what, prepared)
+                second, _ = self._cost(self._container, place)
                 size = int(prepared["bytes"])
                 self._keep("prepare", what, first, size)
                 self._keep("restore", what, first + second, size)
+
+    def _put_in_place(self, what: str, prepared: Mapping[str, Any]) -> None:
+        restoring.replace(self._service, what, prepared, console.say)
+        restoring.new_base(self._service, what, console.say)
 
     def _read_back(self, there: int) -> None:
         self._yardstick.make_empty()

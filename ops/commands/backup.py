@@ -232,6 +232,7 @@ def restore(
         if not yes:
             typer.confirm("Go on?", abort=True)
         restoring.replace(service, only, prepared, _say)
+        restoring.new_base(service, only, _say)
     if as_json:
         typer.echo(json.dumps(prepared, indent=2))
     else:

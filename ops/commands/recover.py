@@ -48,7 +48,7 @@ def recover(
             raise UsageError(f"{path} is not there; name the file again.")
     source = recovering.Source(file=file, offsite=offsite, password=password_file.read_text().strip())
     wanted = resolve(stack, instance, lab=lab)
-    recovering.check(wanted, source)
+    recovering.check(wanted, source, at)
     if recovering.is_up(wanted) and not yes:
         if not sys.stdin.isatty():
             raise UsageError(
@@ -62,4 +62,6 @@ def recover(
     console.err.print(table(done.steps))
     for name, url in done.urls.items():
         typer.echo(f"{name}: {url}")
-    typer.echo(f"as it was at {done.at}, {sum(done.rows.values())} rows; RTO {done.rto_seconds:.0f} s")
+    typer.echo(
+        f"as it was at {done.at}, {sum(done.rows.values())} rows; served again after {done.rto_seconds:.0f} s (RTO)"
+    )

@@ -11,6 +11,8 @@ from infra import names
 from infra.errors import InfraError
 from infra.settings import StackSettings
 from ops import console
+from ops.backup.catalog import moment
+from ops.backup.errors import RequestError
 from ops.errors import DeployError, HostError, UsageError
 from ops.stack import deploy, lock, restore, settings, swarm, target
 from ops.stack.backups import Service
@@ -37,18 +39,18 @@ class Source:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recovered:
-    """What came back: PostgreSQL as it was `at`, with `rows` by table. `steps` and their seconds make up the RTO."""
+    """What came back: PostgreSQL as it was `at`, with `rows` by table.
+
+    `rto_seconds` are from the command to a stack that is well and serves the rows; the last of `steps`, a new base, is
+    made while it does.
+    """
 
     at: str
     rows: Mapping[str, int]
     silences: int
     urls: Mapping[str, str]
     steps: Sequence[tuple[str, float]]
-
-    @property
-    def rto_seconds(self) -> float:
-        """From the command to a stack that is well."""
-        return sum(seconds for _, seconds in self.steps)
+    rto_seconds: float
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -59,8 +61,16 @@ class Recovered:
         }
 
 
-def check(stack: Stack, source: Source) -> None:
-    """Raises UsageError where the settings do not name the place that `source` is. Touches nothing."""
+def check(stack: Stack, source: Source, at: str | None) -> None:
+    """Raises UsageError where the settings do not name the place that `source` is, or `at` is no time.
+
+    Touches nothing. Whether the backups reach `at` is known when they can be read.
+    """
+    if at is not None:
+        try:
+            moment(at)
+        except RequestError as error:
+            raise UsageError(str(error)) from error
     if source.file is not None:
         return
     of = stack if stack.config_file.exists() else Stack(environment=stack.environment, root=stack.root)
@@ -108,12 +118,16 @@ def recover(stack: Stack, source: Source, *, at: str | None, other_stack: bool, 
             restore.replace(service, names.POSTGRES, prepared, _say)
         with steps.step("Bring the silences back"):
             silences = _silences(service, other_stack=other_stack)
+        served = sum(seconds for _, seconds in steps.taken)
+        with steps.step("Back PostgreSQL up anew"):
+            restore.new_base(service, names.POSTGRES, _say)
     return Recovered(
         at=prepared["at"],
         rows=prepared["rows"],
         silences=silences,
         urls=deploy.urls(stack, done.outputs),
         steps=steps.taken,
+        rto_seconds=served,
     )
 
 

@@ -114,6 +114,12 @@ def replace(service: Service, what: str, prepared: Mapping[str, Any], say: Say) 
         raise DeployError("\n".join(["The data is restored, but not all is well:", *found]))
 
 
+def new_base(service: Service, what: str, say: Say) -> None:
+    """Has PostgreSQL backed up anew, which users do not wait for. Not done, the backup service does it by itself."""
+    if what == names.POSTGRES:
+        steps.new_base(service, say)
+
+
 def problems(service: Service) -> list[str]:
     """What of the stack is not well, a line for each service."""
     with swarm.client(where=target.endpoint_of(service.stack)) as api, engines.of(service.stack, api) as engine_of:
@@ -145,7 +151,6 @@ def _replace_postgres(service: Service, prepared: Mapping[str, Any], say: Say) -
         say(f"starting {name}")
         scale.start(stack, plan, name)
     steps.require_rows(service, prepared)
-    steps.new_base(service, say)
     data.shell(f"rm -rf {steps.RESTORED}")
 
 

@@ -85,7 +85,6 @@ def replace(service: Service, prepared: Mapping[str, Any], say: Say) -> None:
     _follow(service, found, prepared, say)
     say(f"starting {names.APP}")
     scale.start(service.stack, service.plan, names.APP)
-    steps.new_base(service, say)
     found.data.shell(f"rm -rf {steps.RESTORED}")
 
 

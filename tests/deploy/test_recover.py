@@ -73,6 +73,7 @@ def test_rows_and_silences_are_on_the_new_stack(stack: Instance, new: Instance, 
         (("missing.tar",), "missing.tar is not there"),
         ((), "name the file that `backup export` wrote"),
         (("--offsite",), "has no pidea:backup, offsite"),
+        ((__file__, "--at", "yesterday"), "'yesterday' is no time; write 2026-"),
     ],
 )
 def test_bad_input_brings_nothing_up(new: Instance, tmp_path: Path, options: tuple[str, ...], says: str) -> None:
