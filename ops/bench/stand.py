@@ -167,6 +167,19 @@ class Stand:
         stats = self._api.stats(container, stream=False, one_shot=True)
         return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
 
+    def memory_bytes(self, container: str) -> int:
+        """Memory of everything in a container, less the files that the kernel would give up first."""
+        memory = self._api.stats(container, stream=False, one_shot=True)["memory_stats"]
+        given_up = memory["stats"].get("total_inactive_file", memory["stats"].get("inactive_file", 0))
+        return int(memory["usage"]) - int(given_up)
+
+    def containers_of_stack(self) -> dict[str, str]:
+        """The ids of all containers of the stack's services, and of which service each is."""
+        of = "com.docker.swarm.service.name"
+        wanted = {names.physical(self.instance, spec.name): spec.name for spec in settings.plan_of(self.stack).services}
+        found = self._api.containers(filters={"label": of})
+        return {str(item["Id"]): wanted[name] for item in found if (name := item["Labels"][of]) in wanted}
+
     def metrics(self, name: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Every sample of every replica, added up."""
         total: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}

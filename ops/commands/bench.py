@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group.command(name="app")(application)
     group.command(name="policy")(policy)
     group.command(name="backup")(backup)
+    group.command(name="watching")(watching)
     app.add_typer(group, name="bench")
 
 
@@ -85,6 +86,30 @@ def backup(
     else:
         console.out.print(page, markup=False)
     if not measured.is_enough:
+        raise typer.Exit(1)
+
+
+def watching(
+    seconds: Annotated[int, typer.Option(min=15, max=600, help="How long a round of load is.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="The loads take turns so often.")] = 3,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up for a look.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into docs/dashboards.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements for scripts.")] = False,
+) -> None:
+    """Measure what it costs to watch a staging stack under load. Exits with 1 where it is more than promised."""
+    from ops import console
+    from ops.bench import report
+    from ops.bench import watching as bench
+
+    measured = bench.run(seconds=seconds, rounds=rounds, keep=keep)
+    page = bench.page(measured)
+    if write:
+        report.write(bench.document(), {bench.MARKER: page})
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(measured), indent=2))
+    else:
+        console.out.print(page, markup=False)
+    if not measured.is_cheap:
         raise typer.Exit(1)
 
 
