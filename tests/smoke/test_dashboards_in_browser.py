@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.browser import chromium
-from tests.smoke.test_watching_live import MEASURED_WITHIN_SECONDS
 from tests.stack.endpoints import Endpoints
 from tests.stack.instance import Instance
 from tests.stack.usage import use
 from tests.stack.waiting import wait_until
+from tests.stack.watching import MEASURED_WITHIN_SECONDS
 
 # Twenty queries, and a script of some megabytes that the browser reads for the first time.
 SHOWN_WITHIN_MILLISECONDS = 90_000

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
 
 import pytest
 
 from infra import names
+from tests.stack import watching
 from tests.stack.commands import run
 from tests.stack.endpoints import Endpoints
 from tests.stack.instance import Instance
-from tests.stack.queries import metrics_read
 from tests.stack.waiting import wait_for_none, wait_until
+from tests.stack.watching import MEASURED_WITHIN_SECONDS
 
-# A rate over five minutes needs two scrapes, a budget one of its evaluations, every two minutes.
-MEASURED_WITHIN_SECONDS = 240
-# What appears with its first event. The application's own are held against its registry by tests/alerts.
-AFTER_AN_EVENT = re.compile(
-    r"pidea_\w+|redis_(connected_slave_lag_seconds|master_link_up)"
-    r"|otelcol_(receiver_refused|exporter_send_failed)_spans_total"
-)
 # Only where there are several servers.
 OF_CLUSTERS = re.compile(r"patroni_\w+|etcd_\w+|redis_sentinel_\w+|probe_\w+|alertmanager_cluster_members")
 # Paths, ids and the like have thousands; the most that is well known is the exporter's list of its own queries.
@@ -35,16 +28,11 @@ def endpoints(stack: Instance) -> Endpoints:
 
 
 def test_every_alert_reads_metrics_that_there_are(endpoints: Endpoints) -> None:
-    def missing() -> list[str]:
-        there = set(endpoints.prometheus("label/__name__/values"))
-        return sorted(
-            f"{rule['name']}: {metric}"
-            for rule in _rules(endpoints)
-            for metric in metrics_read(rule["query"])
-            if metric not in there and not AFTER_AN_EVENT.fullmatch(metric) and not OF_CLUSTERS.fullmatch(metric)
-        )
-
-    wait_for_none(missing, "a metric that no rule can find", timeout_seconds=MEASURED_WITHIN_SECONDS)
+    wait_for_none(
+        lambda: watching.metrics_that_rules_miss(endpoints, but_for=OF_CLUSTERS),
+        "a metric that no rule can find",
+        timeout_seconds=MEASURED_WITHIN_SECONDS,
+    )
 
 
 def test_nothing_alerts_while_all_is_well(endpoints: Endpoints) -> None:
@@ -128,7 +116,3 @@ def test_no_label_has_a_value_for_everything(endpoints: Endpoints) -> None:
     many = {name: count for name, count in counts.items() if count > MOST_VALUES_OF_A_LABEL and name != "__name__"}
     assert many == {}
     assert names.PROMETHEUS in endpoints.prometheus("label/job/values")
-
-
-def _rules(endpoints: Endpoints) -> list[dict[str, Any]]:
-    return [rule for group in endpoints.prometheus("rules")["groups"] for rule in group["rules"]]
