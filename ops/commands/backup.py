@@ -119,10 +119,11 @@ def import_(
     """Put an exported repository in the place of the stack's own, whose snapshots are given up; then `restore`."""
     from ops.errors import UsageError
     from ops.stack import lock
+    from ops.stack.backups import password_in
 
     if (file is None) != offsite:
         raise UsageError("Name either the exported file or --offsite.")
-    theirs = _password(password_file)
+    theirs = password_in(password_file)
     if file is not None and not file.is_file():
         raise UsageError(f"{file} is not there; name the exported file again.")
     service = _service(stack, instance, lab=lab)
@@ -143,8 +144,9 @@ def adopt(
 ) -> None:
     """Let a new stack into the repositories on servers that its settings name, which another one has filled."""
     from ops.stack import lock
+    from ops.stack.backups import password_in
 
-    theirs = _password(password_file)
+    theirs = password_in(password_file)
     service = _service(stack, instance, lab=lab)
     with lock.exclusive(service.stack):
         found = service.take_over(["adopt"], theirs, _say)
@@ -277,14 +279,6 @@ def _remove_copy(service: Service, name: str) -> None:
 
     copies.remove(service.stack, service.plan.instance, name)
     console.say(f"{name} is gone, with its data.")
-
-
-def _password(file: Path) -> str:
-    from ops.errors import UsageError
-
-    if not file.is_file():
-        raise UsageError(f"{file} is not there; write into it what `./pidea backup password` printed of that stack.")
-    return file.read_text().strip()
 
 
 def _service(stack: str, instance: str | None, *, lab: bool) -> Service:

@@ -38,15 +38,15 @@ def recover(
     from ops import console
     from ops.errors import UsageError
     from ops.stack import recover as recovering
+    from ops.stack.backups import password_in
     from ops.stack.progress import table
     from ops.stack.reference import resolve
 
     if file is not None and offsite:
         raise UsageError("Name either the exported file or --offsite.")
-    for path in (password_file, *([file] if file else [])):
-        if not path.is_file():
-            raise UsageError(f"{path} is not there; name the file again.")
-    source = recovering.Source(file=file, offsite=offsite, password=password_file.read_text().strip())
+    if file is not None and not file.is_file():
+        raise UsageError(f"{file} is not there; name the file again.")
+    source = recovering.Source(file=file, offsite=offsite, password=password_in(password_file))
     wanted = resolve(stack, instance, lab=lab)
     recovering.check(wanted, source, at)
     if recovering.is_up(wanted) and not yes:

@@ -148,6 +148,14 @@ class Service:
         return _answer(output.decode())
 
 
+def password_in(file: Path) -> str:
+    """The password of a repository. Raises UsageError where the file has none."""
+    if not file.is_file() or not (password := file.read_text().strip()):
+        wrong = "is empty" if file.is_file() else "is not there"
+        raise UsageError(f"{file} {wrong}; write into it what `./pidea backup password` printed of that stack.")
+    return password
+
+
 def _send(descriptor: int, password: str, file: Path | None) -> None:
     with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as sink:
         sink.write(f"{password}\n".encode())

@@ -43,7 +43,7 @@ def ensure(pulumi: Pulumi, state: State, plan: DeploymentPlan) -> None:
         ensure_self_signed(pulumi, state, LOCAL_NAMES, (*LOCAL_ADDRESSES, *_lab_addresses(pulumi.stack)))
     elif current(pulumi, state) is None:
         raise UsageError(
-            f"{pulumi.stack.config_file.name} asks for TLS (edge.tls), and {KEY} is not set. Set it with "
+            f"{pulumi.stack.config_name} asks for TLS (edge.tls), and {KEY} is not set. Set it with "
             f"`./pidea certificate {pulumi.stack.arguments} --file PEM`, where PEM holds the certificate, its issuers "
             f"and its private key (or `pulumi config set --secret {KEY}`); --self-signed makes one for a first run."
         )

@@ -15,6 +15,6 @@ def ensure(pulumi: Pulumi, state: State, plan: DeploymentPlan) -> None:
         key = f"{NAMESPACE}:{secret.name}"
         if secret.form is SecretForm.SERVER_LOGIN and not (pulumi.secret_setting(key, state) or "").strip():
             raise UsageError(
-                f"{pulumi.stack.config_file.name} keeps backups on a server whose password or key is not set: "
+                f"{pulumi.stack.config_name} keeps backups on a server whose password or key is not set: "
                 f'`pulumi config set --secret {key} --stack {pulumi.stack.name} < FILE`, after `eval "$(./pidea env)"`.'
             )

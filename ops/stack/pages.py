@@ -18,7 +18,7 @@ _PLACEHOLDER: Final = re.compile(r"[@./]example\.(?:com|org|net)\b")
 
 def ensure(pulumi: Pulumi, state: State, plan: DeploymentPlan) -> None:
     """Raises UsageError where the stack's alerts would reach nobody: a secret is not set, or an address is made up."""
-    file = pulumi.stack.config_file.name
+    file = pulumi.stack.config_name
     for config in plan.configs:
         if config.name == f"{names.ALERTMANAGER}-yml" and _PLACEHOLDER.search(config.content):
             raise UsageError(

@@ -77,7 +77,7 @@ def check(stack: Stack, source: Source, at: str | None) -> None:
     try:
         backup = StackSettings.from_config(settings.read_config(of)).backup
     except InfraError as error:
-        raise UsageError(f"{of.config_file.name} cannot be used:\n{error}") from error
+        raise UsageError(f"{of.config_name} cannot be used:\n{error}") from error
     wanted, place = ("offsite", backup.offsite) if source.offsite else ("repository", backup.repository)
     if place is None or stack.instance is not None:
         raise UsageError(

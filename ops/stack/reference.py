@@ -53,6 +53,11 @@ class Stack:
         return self.folder / f"Pulumi.{self.environment}.yaml" if self.instance else self.environment_file
 
     @property
+    def config_name(self) -> str:
+        """The configuration in force as people find it, from the repository's folder."""
+        return str(self.config_file.relative_to(self.root))
+
+    @property
     def arguments(self) -> str:
         """How a person names it on the command line."""
         if self.lab is not None:

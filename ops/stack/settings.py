@@ -35,4 +35,4 @@ def plan_of(stack: Stack) -> DeploymentPlan:
     try:
         return build_plan(StackSettings.from_config(read_config(stack)))
     except InfraError as error:
-        raise UsageError(f"{stack.config_file.name} cannot be used:\n{error}") from error
+        raise UsageError(f"{stack.config_name} cannot be used:\n{error}") from error

@@ -77,8 +77,16 @@ def test_rows_and_silences_are_on_the_new_stack(stack: Instance, new: Instance, 
     ],
 )
 def test_bad_input_brings_nothing_up(new: Instance, tmp_path: Path, options: tuple[str, ...], says: str) -> None:
+    _refused(new, tmp_path, "any", options, says)
+
+
+def test_without_a_password_nothing_is_brought_up(new: Instance, tmp_path: Path) -> None:
+    _refused(new, tmp_path, "", (__file__,), "is empty; write into it what `./pidea backup password` printed")
+
+
+def _refused(new: Instance, tmp_path: Path, secret: str, options: tuple[str, ...], says: str) -> None:
     password = tmp_path / "password"
-    password.write_text("any")
+    password.write_text(secret)
     refused = new.pidea("recover", *options, "--password-file", str(password), "--yes")
     assert (refused.code, says in refused.text) == (2, True), refused.text
     assert not new.stack.folder.exists()
