@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.backup import catalog, log, postgres, process
+from ops.backup import wal as wal_files
 from ops.backup.catalog import Reach
 from ops.backup.errors import DamageError, SpaceError, ToolError
 from ops.backup.restic import Restic
@@ -82,6 +83,10 @@ def recovered(
     files = folder / "files"
     _unpack(restic, reach, folder, files)
     wal = folder / settings.wal.relative_to("/")
+    if at != reach.last and not isinstance(at, str) and (twice_from := reach.wal.about.get(wal_files.TWICE_FROM)):
+        # Where nobody wrote between that time and the setting of the clock, the replay would go on through what has
+        # earlier times and came later.
+        wal_files.cut(wal, twice_from)
     (folder / "pg_hba.conf").write_text(_HBA)
     _start(folder, files, wal, at, is_last=at == reach.last)
     try:

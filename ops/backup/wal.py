@@ -31,6 +31,9 @@ _BROKEN = (
 )
 # What every snapshot of the epoch's WAL says: its name, and what of its base was not known when that was stored.
 EPOCH = "epoch"
+# Of an epoch whose clock was set back: the place in the WAL from which on times have come twice.
+TWICE_FROM = "twice_from"
+_PLACE = "lsn"
 
 
 class Receiver(threading.Thread):
@@ -169,6 +172,7 @@ def push(settings: Settings, restic: Restic, *, until: str | None = None) -> Pus
     about = _about_epoch(settings)
     if about is None:
         return None
+    lsn = None
     if until is None:
         lsn, until = postgres.flushed(settings)
         wait_for(settings, lsn)
@@ -177,6 +181,25 @@ def push(settings: Settings, restic: Restic, *, until: str | None = None) -> Pus
     known = about.get("until", about["base_stop"])
     behind = (catalog.moment(known) - catalog.moment(until)).total_seconds()
     about["until"] = known if behind > 0 else until
+    set_back = behind > _SET_BACK_SECONDS
+    if set_back and _PLACE in about:
+        about.setdefault(TWICE_FROM, about[_PLACE])
+    if lsn is not None and behind <= 0:
+        about[_PLACE] = lsn
     _write_epoch(settings, about)
     restic.store_folder(settings.wal, {"kind": catalog.WAL, **about})
-    return Pushed(until=about["until"], set_back=behind > _SET_BACK_SECONDS)
+    return Pushed(until=about["until"], set_back=set_back)
+
+
+def cut(folder: Path, lsn: str) -> None:
+    """Takes away all WAL in a folder from a place on, on every timeline."""
+    place = postgres.position(lsn)
+    for segment in segments(folder):
+        begin = (int(segment.name[8:16], 16) << 32) + (int(segment.name[16:24], 16) << 24)
+        if begin >= place:
+            segment.unlink()
+        elif place - begin < segment.stat().st_size:
+            # What follows is no WAL, as in a segment that is still growing.
+            with segment.open("r+b") as file:
+                file.seek(place - begin)
+                file.write(bytes(segment.stat().st_size - (place - begin)))

@@ -100,3 +100,40 @@ def test_wal_never_says_that_it_has_less(
     assert second == wal.Pushed(until=catalog.tagged(latest), set_back=set_back)
     assert stored[-1]["until"] == catalog.tagged(latest)
     assert stored[-1]["base_stop"] == catalog.tagged(hours(1))
+
+
+def test_where_times_begin_to_come_twice_is_known_from_the_last_push_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of("staging", tmp_path)
+    settings.wal.mkdir(parents=True)
+    wal.begin_epoch(settings, "a", "0" * 24, {"base_stop": catalog.tagged(hours(1))})
+    pushes = iter(
+        [("0/10", hours(2)), ("0/20", hours(3)), ("0/30", hours(2)), ("0/40", hours(3.5)), ("0/50", hours(1))]
+    )
+
+    def flushed(_: object) -> tuple[str, str]:
+        place, time = next(pushes)
+        return place, catalog.tagged(time)
+
+    monkeypatch.setattr(postgres, "flushed", flushed)
+    monkeypatch.setattr(postgres, "received", lambda _: "0/50")
+    stored: list[dict[str, Any]] = []
+    restic = cast(Restic, types.SimpleNamespace(store_folder=lambda _, about: stored.append(about)))
+    for _ in range(5):
+        wal.push(settings, restic)
+    assert [about.get(wal.TWICE_FROM) for about in stored] == [None, None, "0/20", "0/20", "0/20"]
+
+
+def test_wal_is_cut_at_a_place_on_every_timeline(tmp_path: Path) -> None:
+    size = 64  # the rest of a segment is as it is
+    names = ("0000000100000000000000FF", "000000010000000100000000", "000000020000000100000000.partial")
+    later = ("000000020000000100000001", "000000020000000200000000.partial")
+    for name in (*names, *later):
+        (tmp_path / name).write_bytes(b"x" * size)
+    (tmp_path / "00000002.history").write_text("1")
+    wal.cut(tmp_path, "1/00000010")
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "00000002.history"}
+    whole, *cut = (tmp_path / name for name in names)
+    assert whole.read_bytes() == b"x" * size
+    assert [path.read_bytes() for path in cut] == [b"x" * 16 + bytes(size - 16)] * 2
