@@ -26,7 +26,8 @@ _ANSWER_SECONDS = 90.0
 _LOCKED = "already locked"
 _WRONG_PASSWORD = ("wrong password or no key found", "no key found")
 _NO_CONFIG = "unable to open config file"
-_SSH_SAYS = "subprocess ssh: "
+_SSH_SAYS, _SSH_ENDED = "subprocess ssh: ", "unable to start the sftp session"
+_MUTE_ATTEMPTS = 4
 # In the words of a file system or SFTP, of S3, and of a REST server.
 _NOT_THERE = ("no such file", "does not exist", "(404)")
 
@@ -239,7 +240,7 @@ class Restic:
 
     def _twice(self, attempt: Callable[[], _Made]) -> _Made:
         try:
-            return attempt()
+            return _heard_out(attempt)
         except ToolError as error:
             if any(sign in error.said for sign in _WRONG_PASSWORD):
                 what = f"Opening the repository {self.location.url}"
@@ -264,6 +265,17 @@ class Restic:
     def _tags(self, about: Mapping[str, str]) -> Iterator[str]:
         for key, value in {INSTANCE: self._instance, NUMBER: str(self._next_number()), **about}.items():
             yield from ("--tag", f"{key}={value}")
+
+
+def _heard_out(attempt: Callable[[], _Made]) -> _Made:
+    # restic may be gone before it has passed on why SSH ended.
+    for _ in range(_MUTE_ATTEMPTS):
+        try:
+            return attempt()
+        except ToolError as error:
+            if _SSH_ENDED not in error.said or _SSH_SAYS in error.said:
+                raise
+    return attempt()
 
 
 def one(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
