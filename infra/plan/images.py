@@ -16,6 +16,8 @@ REPO = Path(__file__).resolve().parent.parent.parent
 DIGEST_LENGTH = 16
 _IGNORED_FOLDERS = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
+# The build argument with the packages that come in one exact version.
+PINS = "PINS"
 # Major versions of what keeps data: its files are read by newer ones, not by older ones. The images' builds use them,
 # and the policies see them.
 POSTGRES_MAJOR = servers.POSTGRES.default
@@ -94,7 +96,7 @@ def _servers_bases(settings: StackSettings) -> dict[str, ImageSpec]:
 
 
 def _servers_base(name: str, suite: str, pins: str) -> ImageSpec:
-    return _built(f"{name}-base", base=names.BASE_IMAGE, majors={"SUITE": suite, "PINS": pins})
+    return _built(f"{name}-base", base=names.BASE_IMAGE, majors={"SUITE": suite, PINS: pins})
 
 
 def build_files(image: str) -> Iterator[tuple[str, Path]]:

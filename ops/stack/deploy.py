@@ -8,7 +8,10 @@ from typing import Any
 
 from infra import outputs as keys
 from infra.names import physical
+from infra.plan.images import PINS
+from infra.settings import StackSettings
 from infra.spec import DeploymentPlan
+from ops import console
 from ops.cluster.clusters import StackClusters
 from ops.cluster.members import Members
 from ops.errors import DeployError
@@ -41,6 +44,7 @@ from ops.stack.events import EventLog
 from ops.stack.pulumi import Pulumi
 from ops.stack.reference import Stack
 from ops.stack.state import State
+from ops.upgrade import images
 
 _SECRET = frozenset({keys.OPERATOR_PASSWORD, keys.API_TOKEN})
 
@@ -93,6 +97,10 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
         certificates.ensure(pulumi, state, plan)
         pages.ensure(pulumi, state, plan)
         logins.ensure(pulumi, state, plan)
+        if exact := [spec.name for spec in plan.images if spec.build_args.get(PINS)]:
+            with steps.step("See that Debian has the versions that are named"):
+                base_image = StackSettings.from_config(settings.read_config(stack)).base_image
+                images.build(plan, exact, base_image, machine or where, lambda line: console.say(f"  {line}"))
         if state.pending:
             with steps.step("Settle the interrupted run"):
                 state = heal.heal(pulumi, state, plan.instance)
