@@ -27,8 +27,7 @@ class Configured:
     class stack:  # noqa: N801 - as the attribute is called
         name = "prod"
 
-        class config_file:  # noqa: N801
-            name = "Pulumi.prod.yaml"
+        config_name = "Pulumi.prod.yaml"
 
     def __init__(self, **secrets: str) -> None:
         self.secrets = {f"pidea:{name.replace('_', '-')}": secret for name, secret in secrets.items()}
