@@ -26,7 +26,6 @@ class Configured:
 
     class stack:  # noqa: N801 - as the attribute is called
         name = "prod"
-
         config_name = "Pulumi.prod.yaml"
 
     def __init__(self, **secrets: str) -> None:
