@@ -6,7 +6,6 @@ import dataclasses
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from infra import names
@@ -29,7 +28,7 @@ OBSERVERS = (
 )
 MAX_CPU_SHARE = 0.15
 MAX_MEMORY_MIB = 400.0
-DOCUMENT, MARKER = Path("docs/dashboards.md"), "watching"
+DOCUMENT, MARKER = paths.REPO / "docs" / "dashboards.md", "watching"
 
 _INSTANCE = "bench-watching"
 _WARM_SECONDS = 20
@@ -110,11 +109,6 @@ def page(measured: Watching) -> str:
             *(row(name) for name in names_of),
         ],
     )
-
-
-def document() -> Path:
-    """Where `page` is kept."""
-    return paths.REPO / DOCUMENT
 
 
 def _round(opened: Stand, name: str, mix: Mix, seconds: int) -> Load:

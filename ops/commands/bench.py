@@ -104,7 +104,7 @@ def watching(
     measured = bench.run(seconds=seconds, rounds=rounds, keep=keep)
     page = bench.page(measured)
     if write:
-        report.write(bench.document(), {bench.MARKER: page})
+        report.write(bench.DOCUMENT, {bench.MARKER: page})
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(measured), indent=2))
     else:
