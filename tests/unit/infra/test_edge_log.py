@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from infra import names
+from tests.unit.infra.serving import serving
 from tests.unit.infra.test_edge_tls import running
 from tests.unit.infra.waiting import eventually
 
@@ -31,12 +31,8 @@ class Application(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def application() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Application) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Application) as address:
+        yield address
 
 
 def test_a_failed_request_is_logged_with_its_trace(tmp_path: Path, application: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
 import pytest
 import requests
 
 from infra import names
+from tests.unit.infra.serving import serving
 from tests.unit.infra.test_edge_tls import Edge, running
 from tests.unit.infra.waiting import eventually
 
@@ -49,15 +49,10 @@ class Application(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Application) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        with running(tmp_path_factory.mktemp("edge"), f"127.0.0.1:{server.server_port}") as edge:
-            Application.seen["/known"] = [0]
-            eventually(lambda: edge.get(names.EDGE_PUBLIC_PORT, "/known").status_code == 200)
-            yield edge
-        server.shutdown()
-        thread.join()
+    with serving(Application) as address, running(tmp_path_factory.mktemp("edge"), address) as edge:
+        Application.seen["/known"] = [0]
+        eventually(lambda: edge.get(names.EDGE_PUBLIC_PORT, "/known").status_code == 200)
+        yield edge
 
 
 def post(edge: Edge, path: str, headers: Mapping[str, str]) -> int:
