@@ -14,14 +14,14 @@ from infra.spec import MIB, ConfigMount, ConfigSpec, HealthcheckSpec, ResourceSp
 _CONFIG = "sentinel-conf"
 # A server that has not answered for so long is down. Shorter, and a machine that is short of processors loses its
 # primary; the failover itself takes about a second and a half more.
-DOWN_AFTER_MILLISECONDS = 1200
+DOWN_AFTER_MILLISECONDS = 1500
 # Twice this after a failed attempt comes the next one.
 FAILOVER_TIMEOUT_MILLISECONDS = 5000
 # Redis' own are made for slow failovers: after a vote without a winner 10 s pass, a link that broke rests for 15 s, and
 # a sentinel whose clock jumped or that stood still keeps out of everything for 30 s. PUBLISH-PERIOD stays at its 2 s:
 # every message costs each sentinel a look-up of a name, during which it does nothing else.
 _PERIODS = (
-    "PING-PERIOD 500 ASK-PERIOD 250 INFO-PERIOD 5000 "
+    "PING-PERIOD 500 ASK-PERIOD 500 INFO-PERIOD 5000 "
     "ELECTION-TIMEOUT 2000 MIN-LINK-RECONNECT-PERIOD 3000 TILT-PERIOD 5000"
 )
 

@@ -70,7 +70,7 @@ class Settings:
             server_login=_login(environment, "REDIS"),
             sentinel_login=_login(environment, "SENTINEL"),
             watch_login=_login(environment, "WATCH"),
-            down_after_milliseconds=int(_number(environment, "DOWN_AFTER_MILLISECONDS", "1200")),
+            down_after_milliseconds=int(_number(environment, "DOWN_AFTER_MILLISECONDS", "1500")),
             failover_timeout_milliseconds=failover_timeout,
             interval_seconds=_number(environment, "INTERVAL_SECONDS", "5"),
             patience_seconds=_number(environment, "PATIENCE_SECONDS", "10"),

@@ -20,8 +20,6 @@ NODE_LABEL = "dev.pidea.slot"
 # More managers only make agreement slower; Docker advises at most seven.
 MANAGERS_MAX = 7
 _PORT = 2377
-# How often a node says that it is there; it counts as lost after about three times that. Swarm's own is 5 s.
-_HEARTBEAT_NANOSECONDS = 2_000_000_000
 _START_SECONDS = 120.0
 _READY_SECONDS = 120.0
 _POLL_SECONDS = 0.1
@@ -36,8 +34,7 @@ def form(lab: Lab, record: Record) -> None:
     """Makes the swarm of engines that are in none yet."""
     first = record.address(1)
     with engine(lab, 1) as api:
-        spec = api.create_swarm_spec(dispatcher_heartbeat_period=_HEARTBEAT_NANOSECONDS)
-        api.init_swarm(advertise_addr=first, listen_addr=f"{first}:{_PORT}", swarm_spec=spec)
+        api.init_swarm(advertise_addr=first, listen_addr=f"{first}:{_PORT}")
         tokens = api.inspect_swarm()["JoinTokens"]
     # One after the other: managers that join at the same moment can refuse each other.
     for slot in record.slots[1:]:
