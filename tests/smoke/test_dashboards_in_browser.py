@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from tests import screenshots
 from tests.browser import chromium
 from tests.stack.endpoints import Endpoints
 from tests.stack.instance import Instance
@@ -81,6 +82,7 @@ def test_every_dashboard_shows_every_panel(stack: Instance, endpoints: Endpoints
         expect(graphs.filter(has=visit.page.locator(".js-plotly-plot .xy"))).to_have_count(
             graphs.count(), timeout=SHOWN_WITHIN_MILLISECONDS
         )
+        screenshots.shows_something(visit.page, uid)
     assert visit.complaints == []
     assert visit.hosts == {endpoints.operators}, "something is loaded from elsewhere"
 
@@ -96,6 +98,7 @@ def test_one_request_is_seen_as_a_waterfall(endpoints: Endpoints, visit: Visit) 
     expect(page.locator(".waterfall .ytick").first).to_contain_text("POST /api/chats/{chat_id}/messages")
     page.locator("summary").first.click()
     expect(page.locator("details pre").first).to_contain_text("http.response.status_code = 201")
+    screenshots.shows_something(page, "trace")
     assert visit.complaints == []
 
 
