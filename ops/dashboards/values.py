@@ -26,8 +26,9 @@ class Scale:
             return "no value"
         scaled = value / self.factor
         if self.suffix == _PERCENT and 99 < scaled < 100:
-            # Nearly all is not all: of a promise of 99.95 % these digits are the point.
-            return f"{math.floor(scaled * 1000) / 1000:g}{_PERCENT}"
+            # Nearly all is not all: of a promise of 99.95 % these digits are the point. What division makes of 99.9,
+            # a little less, is 99.9.
+            return f"{math.floor(round(scaled * 1000, 6)) / 1000:g}{_PERCENT}"
         digits = f"{scaled:,.0f}" if abs(scaled) >= 100 else f"{scaled:.3g}"
         return f"{digits.replace(',', ' ')}{self.suffix}"
 

@@ -61,6 +61,7 @@ def environment(folder: Path, **changed: str) -> dict[str, str]:
         ("Bps", 2048, "2 KiB/s"),
         ("percentunit", 0.1234, "12.3 %"),
         ("percentunit", 0.99949, "99.949 %"),
+        ("percentunit", 0.999, "99.9 %"),
         ("percentunit", 0.999999, "99.999 %"),
         ("percentunit", 1, "100 %"),
         ("reqps", 12.34, "12.3/s"),
