@@ -10,7 +10,7 @@ from ops import paths
 
 # Where the newest of each stay; git does not see them.
 FOLDER = paths.LOCAL / "screenshots"
-# Text on a plain ground has some dozens, from the smoothing of its letters; graphs have lines and areas as well.
+# A page of one colour has one; the smoothing of a few letters alone makes a hundred, so the part below decides more.
 LEAST_COLOURS = 50
 # Of a page that shows something, that is not all of one colour.
 MOST_OF_ONE_COLOUR = 0.97
