@@ -20,7 +20,7 @@ SeedOption = Annotated[int, typer.Option(help="What the scenario `random` draws 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file; - for the output.")]
 JunitOption = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file.")]
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write one page with the timelines to this file.")]
-DocsOption = Annotated[bool, typer.Option("--write-docs", help="Put the table into docs/chaos.md.")]
+DocsOption = Annotated[bool, typer.Option("--write-docs", help="Put the figures and their table into docs.")]
 RateOption = Annotated[float, typer.Option(min=1, max=200, help="Requests a second of each client outside.")]
 
 
@@ -132,7 +132,7 @@ def _do(
 
 
 def report(
-    files: Annotated[list[Path], typer.Argument(help="What `--json` wrote, of one stack.")],
+    files: Annotated[list[Path], typer.Argument(help="What `--json` or `--write-docs` wrote, of one stack.")],
     json_file: JsonOption = None,
     junit: JunitOption = None,
     html: HtmlOption = None,
@@ -143,16 +143,19 @@ def report(
     from ops.chaos.reports import data
 
     together = data.merged(files)
+    if junit or html:
+        data.require_timelines(together)
     suites.Files(json=json_file, junit=junit, html=html).write(together)
     _tell(together, as_json=json_file is not None and str(json_file) == "-", write_docs=write_docs)
 
 
 def _tell(done: dict[str, Any], *, as_json: bool, write_docs: bool) -> None:
     from ops import console, paths
-    from ops.chaos.reports import table
+    from ops.chaos.reports import data, table
 
     if write_docs:
         table.write(paths.REPO / "docs" / "chaos.md", done)
+        data.write_figures(paths.REPO / "docs" / "measured" / "chaos.json", done)
     if as_json:
         typer.echo(json.dumps(done, indent=2))
     else:

@@ -35,6 +35,24 @@ def merged(files: Sequence[Path]) -> dict[str, Any]:
     return _report(list(runs.values()), stack, processors)
 
 
+def require_timelines(report: Mapping[str, Any]) -> None:
+    """Raises UsageError where a run's timeline was not kept, which pages and JUnit are made of."""
+    if any("timeline" not in run for run in report["runs"]):
+        raise UsageError("Only figures were kept of some runs: for --html and --junit, name what `--json FILE` wrote.")
+
+
+def write_figures(path: Path, report: Mapping[str, Any]) -> None:
+    """What the table was made of, without the timelines: small enough to be kept, and `merged` with what comes later.
+
+    A run a line, so that a diff shows which were added.
+    """
+    runs = ",\n".join(
+        json.dumps({name: value for name, value in run.items() if name != "timeline"}) for run in report["runs"]
+    )
+    conditions = json.dumps({name: report[name] for name in ("stack", "processors")})
+    path.write_text(f'{conditions[:-1]}, "runs": [\n{runs}\n]}}\n', encoding="utf-8")
+
+
 def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """For each scenario: how many runs, how many held, and of each figure the median and the worst."""
     made: dict[str, dict[str, Any]] = {}

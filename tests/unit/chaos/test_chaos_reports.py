@@ -155,6 +155,22 @@ def test_reports_of_one_stack_make_one_and_no_run_counts_twice(tmp_path: Path) -
     assert data.merged([first, both]) == json.loads(json.dumps(made))
 
 
+def test_kept_figures_make_the_same_table_as_the_whole_report(tmp_path: Path) -> None:
+    made, kept = report(), tmp_path / "chaos.json"
+    data.write_figures(kept, made)
+    assert table.of(data.merged([kept])) == table.of(made)
+    assert "timeline" not in kept.read_text()
+    assert len(kept.read_text().splitlines()) == 1 + len(made["runs"]) + 1
+
+
+def test_a_drawing_of_figures_alone_is_refused(tmp_path: Path) -> None:
+    kept = tmp_path / "chaos.json"
+    data.write_figures(kept, report())
+    data.require_timelines(report())
+    with pytest.raises(UsageError, match="--html and --junit"):
+        data.require_timelines(data.merged([kept]))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
