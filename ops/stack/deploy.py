@@ -34,6 +34,7 @@ from ops.stack import (
     rotation,
     settings,
     slo,
+    slots,
     swarm,
     target,
     update,
@@ -94,6 +95,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             versions.check(stack, plan, state, _members(stack, plan).run)
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
+            slots.check(stack, plan)
         certificates.ensure(pulumi, state, plan)
         pages.ensure(pulumi, state, plan)
         logins.ensure(pulumi, state, plan)
