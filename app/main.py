@@ -84,7 +84,8 @@ def _trace(settings: Settings) -> list[Middleware]:
     if not settings.telemetry_enabled:
         return []
     recorded = settings.otel_exporter_otlp_endpoint is not None
-    return [Middleware(Trace, sampling_ratio=settings.trace_sampling_ratio if recorded else 0.0)]
+    ratio = settings.trace_sampling_ratio if recorded else 0.0
+    return [Middleware(Trace, sampling_ratio=ratio, max_per_second=settings.trace_max_per_second)]
 
 
 def _cors(origins: tuple[str, ...]) -> list[Middleware]:

@@ -162,6 +162,7 @@ class Settings(BaseModel):
     telemetry_enabled: bool = True
     otel_exporter_otlp_endpoint: HttpUrl | None = None
     trace_sampling_ratio: float = Field(default=0.1, ge=0, le=1)
+    trace_max_per_second: Positive = 50.0
     # Several where each is a replica: one that answers is enough.
     prometheus_url: HttpUrls = ()
     jaeger_health_url: HttpUrl | None = None

@@ -207,9 +207,11 @@ class ControllerSettings(_Section):
 
 
 class TracingSettings(_Section):
-    """Traces: the share of requests that start one, and how long Jaeger keeps them."""
+    """Traces: the share of requests that start one, how many each worker of the application starts a second at most (a
+    caller's own decision holds beside it), and how long Jaeger keeps them."""
 
     sampling_ratio: Ratio = 1.0
+    max_per_second: Annotated[int, pydantic.Field(ge=1, le=10_000)] = 50
     retention_hours: Annotated[int, pydantic.Field(ge=1, le=2160)] = 72
 
 

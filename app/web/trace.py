@@ -1,7 +1,8 @@
 """The span of each request. Whether it is recorded is decided first: most are not, and should cost next to nothing.
 
-The decision of a caller who sends `traceparent` holds; otherwise chance decides by the sampling ratio. Also what is not
-recorded has a trace id, for the logs and for problem documents.
+The decision of a caller who sends `traceparent` holds; otherwise chance decides by the sampling ratio, and no more than
+so many a second are begun: what watching costs does not grow with the load. Also what is not recorded has a trace id,
+for the logs and for problem documents.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.telemetry.tracing import SERVICE_NAME
 from app.web.observe import METHODS, is_housekeeping
+from app.web.rate_limit import Limiter
 
 _propagator = TraceContextTextMapPropagator()
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
@@ -24,9 +26,10 @@ _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 class Trace:
     """The outermost ASGI middleware. Requests that look at the service leave no trace."""
 
-    def __init__(self, app: ASGIApp, sampling_ratio: float) -> None:
+    def __init__(self, app: ASGIApp, sampling_ratio: float, max_per_second: float) -> None:
         self._app = app
         self._sampling_ratio = sampling_ratio
+        self._limiter = Limiter(max_per_second)
         self._tracer = trace.get_tracer(SERVICE_NAME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,8 +39,7 @@ class Trace:
             return
         parent = _parent(scope)
         said = trace.get_current_span(parent).get_span_context() if parent is not None else trace.INVALID_SPAN_CONTEXT
-        sampled = said.trace_flags.sampled if said.is_valid else random.random() < self._sampling_ratio  # noqa: S311
-        if not sampled:
+        if not (said.trace_flags.sampled if said.is_valid else self._is_chosen()):
             with trace.use_span(_unrecorded(said)):
                 await self._app(scope, receive, send)
             return
@@ -45,6 +47,9 @@ class Trace:
             scope["method"], parent or Context(), SpanKind.SERVER, attributes=_attributes(scope)
         ) as span:
             await self._recorded(span, scope, receive, send)
+
+    def _is_chosen(self) -> bool:
+        return random.random() < self._sampling_ratio and not self._limiter.wait_seconds("")  # noqa: S311 - no secret
 
     async def _recorded(self, span: Span, scope: Scope, receive: Receive, send: Send) -> None:
         async def watched(message: Message) -> None:

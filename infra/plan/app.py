@@ -54,6 +54,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         "REDIS_PASSWORD_FILE": names.secret_path(names.REDIS_APP_PASSWORD),
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host(jaeger.traces_to(settings))}:{names.JAEGER_OTLP_HTTP_PORT}",
         "TRACE_SAMPLING_RATIO": str(settings.tracing.sampling_ratio),
+        "TRACE_MAX_PER_SECOND": str(settings.tracing.max_per_second),
         "PROMETHEUS_URL": ",".join(
             f"http://{host(name)}:{names.PROMETHEUS_PORT}/prometheus"
             for name in members(names.PROMETHEUS, settings.prometheus.replicas)

@@ -5,8 +5,6 @@ Badger is one process' storage; a second Jaeger would have traces of its own.
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from infra import names
 from infra.plan.shared import ONE_PER_NODE, http_check, on_slot, replace_in_place, user
 from infra.render import config_from_template
@@ -25,8 +23,6 @@ from infra.spec import (
 _CONFIG = "jaeger-yaml"
 _COLLECTOR_CONFIG = "collector-yaml"
 _MEMORY_LIMIT_MIB = 384
-# From here on the Go runtime rather collects garbage than takes more; without it, it takes all that the limit allows.
-_GO_MEMORY_MIB = 192
 # Of serialized spans, which take about three times as much in memory.
 _COLLECTOR_QUEUE_MIB = 48
 
@@ -103,7 +99,6 @@ def _service(settings: StackSettings) -> ServiceSpec:
         placement=on_slot(1) if settings.nodes > 1 else PlacementSpec(),
         command=("jaeger", "--config", "/etc/pidea/jaeger.yaml"),
         networks=(names.TELEMETRY,),
-        env=MappingProxyType({"GOMEMLIMIT": f"{_GO_MEMORY_MIB}MiB"}),
         configs=(ConfigMount(config=_CONFIG, target="/etc/pidea/jaeger.yaml"),),
         volumes=(VolumeMount(volume=names.JAEGER_DATA, target="/data"),),
         tmpfs=(TmpfsMount(target="/tmp", size_bytes=16 * MIB),),  # noqa: S108 - in the container, in memory

@@ -92,6 +92,29 @@ def test_trace_reaches_the_collector(bench: Workbench, receiver: Receiver) -> No
     assert server.span_id in {span.parent_span_id for span in spans}
 
 
+def test_a_rush_of_requests_begins_no_more_traces_than_so_many_a_second(bench: Workbench, receiver: Receiver) -> None:
+    backend = bench.ready(
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, TRACE_SAMPLING_RATIO="1", TRACE_MAX_PER_SECOND="0.01"
+    )
+    path = backend.new_chat()
+    for _ in range(20):
+        assert len(backend.client.get(path).headers["x-trace-id"]) == 32
+    # Who asks for a trace gets one.
+    assert backend.client.get(path, headers=SAMPLED).status_code == 200
+    backend.terminate()
+    assert backend.wait() == 0
+    spans = [
+        span
+        for request in receiver.requests
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+    begun = {span.trace_id.hex() for span in spans if span.kind == span.SPAN_KIND_SERVER}
+    assert TRACE_ID in begun
+    assert len(begun) == 2
+
+
 def test_a_dead_collector_neither_fails_requests_nor_the_exit(bench: Workbench) -> None:
     backend = bench.ready(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}", TRACE_SAMPLING_RATIO="1")
     assert backend.client.get(backend.new_chat()).status_code == 200

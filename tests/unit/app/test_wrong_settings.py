@@ -76,6 +76,7 @@ WRONG: dict[str, list[str]] = {
     "TELEMETRY_ENABLED": ["maybe", "2", "enabled"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": NOT_A_URL,
     "TRACE_SAMPLING_RATIO": NOT_A_RATIO,
+    "TRACE_MAX_PER_SECOND": NOT_POSITIVE,
     "PROMETHEUS_URL": NOT_A_URL,
     "JAEGER_HEALTH_URL": NOT_A_URL,
     "DEPENDENCY_CHECK_SECONDS": NOT_POSITIVE,
@@ -106,6 +107,7 @@ RIGHT: dict[str, list[str]] = {
     "DEDUP_TIMEOUT_SECONDS": ["0.001", "60"],
     "RETRY_BUDGET_RATIO": ["0", "1"],
     "TRACE_SAMPLING_RATIO": ["0", "1"],
+    "TRACE_MAX_PER_SECOND": ["0.1", "1000"],
     "AVAILABILITY_OBJECTIVE": ["0.5", "0.99999"],
     "PROMETHEUS_URL": ["http://prometheus:9090/"],
 }

@@ -80,6 +80,7 @@ def test_other_namespaces_are_not_ours() -> None:
         ("network", {"cidr": "8.8.0.0/16"}, "pidea:network.cidr: must be a private network of at least /21"),
         ("network", {"cidr": "somewhere"}, "pidea:network.cidr: "),
         ("tracing", {"samplingRatio": 1.5}, "pidea:tracing.samplingRatio: must be less than or equal to 1, is 1.5"),
+        ("tracing", {"maxPerSecond": 0}, "pidea:tracing.maxPerSecond: must be greater than or equal to 1, is 0"),
         ("redis", {"maxMemoryMib": 1}, "pidea:redis.maxMemoryMib: must be greater than or equal to 64, is 1"),
         ("postgres", {"maxConnections": 5}, "pidea:postgres.maxConnections: must be greater than or equal to 20, is 5"),
         ("slo", {"availability": {"target": 1.0}}, "pidea:slo.availability.target: must be less than 1, is 1.0"),
