@@ -31,6 +31,7 @@ from ops.stack import (
     preflight,
     problems,
     progress,
+    pulls,
     rotation,
     settings,
     slo,
@@ -87,7 +88,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
         with steps.step("Prepare this machine"):
             ready = setup.run(where=builder)
         pulumi = Pulumi(stack, ready.toolchain)
-        with steps.step("Check state, ports, disk and memory"):
+        with steps.step("Check state, nodes, ports, disk and memory"):
             state = open_state(pulumi, break_lock=break_lock)
             if state.pending and not refresh:
                 raise heal.interrupted(stack, state)
@@ -96,6 +97,8 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
             slots.check(stack, plan)
+            # What is gone back to has run on the nodes: they have it.
+            pulls.check(stack, plan, force=force or history.is_restoring())
         certificates.ensure(pulumi, state, plan)
         pages.ensure(pulumi, state, plan)
         logins.ensure(pulumi, state, plan)
