@@ -26,7 +26,10 @@ def up(
     ] = None,
     break_lock: Annotated[bool, typer.Option(help="Take away the lock of a run that is dead.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on though a cluster is degraded or an error budget is spent.")
+        bool,
+        typer.Option(
+            "--force", help="Go on though a cluster is degraded, a node cannot pull, or an error budget is spent."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary for scripts.")] = False,
 ) -> None:

@@ -34,8 +34,8 @@ def check(stack: Stack, plan: DeploymentPlan, *, force: bool = False) -> None:
         ]
         if not force:
             lines.append(
-                "See to the network, the name and the certificate there, or set another pidea:registry; with --force it "
-                "is tried all the same, for what the node has already."
+                "See to the network, the name and the certificate there, or set another pidea:registry; with --force "
+                "it is tried all the same, for what the node has already."
             )
             raise HostError("\n".join(lines))
         for line in lines:
