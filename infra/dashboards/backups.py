@@ -71,8 +71,8 @@ def page_of(_: StackSettings) -> Dashboard:
                 "Repository",
                 "What it takes, deduplicated, and what all restores together would.",
                 Unit.BYTES,
-                Query("pidea_backup_repository_bytes or pidea_backup_free_bytes * 0", "repository"),
-                Query("pidea_backup_restore_bytes or pidea_backup_free_bytes * 0", "restored"),
+                Query("max(pidea_backup_repository_bytes or pidea_backup_free_bytes * 0)", "repository"),
+                Query("max(pidea_backup_restore_bytes or pidea_backup_free_bytes * 0)", "restored"),
             ),
             lines(
                 "Free for backups",

@@ -70,10 +70,10 @@ def _traffic() -> Iterator[PanelBuilder]:
     )
     yield lines(
         "Time of the application",
-        "Mean of the last 1024 answers of each replica, and what they waited for a connection.",
+        "Until the answer begins, mean of each replica's last 1024; and what they waited for a connection.",
         Unit.SECONDS,
         Query(
-            or_none('max by (server) (haproxy_server_total_time_average_seconds{proxy="app"}) > 0', "server"),
+            or_none('max by (server) (haproxy_server_response_time_average_seconds{proxy="app"}) > 0', "server"),
             "{{server}}",
         ),
         Query('max(haproxy_backend_queue_time_average_seconds{proxy="app"})', "queue"),

@@ -120,9 +120,12 @@ def _name(span: Span) -> str:
 
 def _line(one: Named, measure: Scale, number: int, *, stacked: bool) -> dict[str, Any]:
     colour = _COLOURS[number % len(_COLOURS)]
+    drawn = sum(math.isfinite(value) for _, value in one.series.points)
     return {
         "type": "scatter",
-        "mode": "lines",
+        # What has just begun is one point, and a line through one point cannot be seen.
+        "mode": "lines" if drawn > 1 else "markers",
+        "marker": {"color": colour, "size": 5},
         "name": one.name,
         "x": [_time(timestamp) for timestamp, _ in one.series.points],
         "y": [value / measure.factor if math.isfinite(value) else None for _, value in one.series.points],

@@ -109,6 +109,16 @@ def test_a_graph_has_gaps_where_there_is_no_number() -> None:
     json.dumps(drawn, allow_nan=False)
 
 
+def test_what_has_just_begun_is_seen_as_a_point() -> None:
+    panel = Panel(1, "timeseries", "t", "", "s", 12, (), (), is_stacked=False, top=None)
+    many = Series({}, ((NOW - 60, 1.0), (NOW, 2.0)))
+    one = Series({}, ((NOW - 60, math.nan), (NOW, 2.0)))
+    drawn = figures.graph(
+        Answer(panel, [Named("a", many), Named("b", one)]), [], Window.parse("now-1h", "now", NOW, 15)
+    )
+    assert [trace["mode"] for trace in drawn["data"]] == ["lines", "markers"]
+
+
 def span(span_id: str, parent: str | None, start: int, duration: int, *, error: bool = False) -> dict[str, Any]:
     references = [{"refType": "CHILD_OF", "traceID": "t", "spanID": parent}] if parent else []
     tags = [{"key": "error", "type": "bool", "value": True}] if error else []
