@@ -28,7 +28,8 @@ def up(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Go on though a cluster is degraded, a node cannot pull, or an error budget is spent."
+            "--force",
+            help="Go on though a cluster is degraded, a node is missing or cannot pull, or an error budget is spent.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary for scripts.")] = False,

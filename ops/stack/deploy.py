@@ -96,9 +96,10 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             versions.check(stack, plan, state, _members(stack, plan).run)
             where, machine = target.endpoint_of(stack), target.builder_of(stack)
             preflight.check(plan, state.docker_names, where=where, machine=machine)
-            slots.check(stack, plan)
-            # What is gone back to has run on the nodes: they have it.
-            pulls.check(stack, plan, force=force or history.is_restoring())
+            # What is gone back to has run on the nodes that are left: they have its images.
+            anyway = force or history.is_restoring()
+            slots.check(stack, plan, force=anyway)
+            pulls.check(stack, plan, force=anyway)
         certificates.ensure(pulumi, state, plan)
         pages.ensure(pulumi, state, plan)
         logins.ensure(pulumi, state, plan)

@@ -9,6 +9,7 @@ from typing import Any
 from infra.names import SLOT_LABEL, physical
 from infra.plan.shared import on_slot
 from infra.spec import DeploymentPlan, ServiceSpec
+from ops import console
 from ops.errors import HostError
 from ops.stack import engines, swarm, target
 from ops.stack.reference import Stack
@@ -23,8 +24,11 @@ class _Node:
     volumes: frozenset[str] | None
 
 
-def check(stack: Stack, plan: DeploymentPlan) -> None:
-    """Raises HostError where a place has no node or two, or where its data is on another node. Nothing is changed."""
+def check(stack: Stack, plan: DeploymentPlan, *, force: bool = False) -> None:
+    """Raises HostError where a place has no node or two, or where its data is on another node. Nothing is changed.
+
+    `force` goes on without a node, as while a lost one is not replaced yet; never where data would be left behind.
+    """
     if not _bound(plan):
         return
     with swarm.client(where=target.endpoint_of(stack)) as api, engines.reachable(stack, api) as clients:
@@ -32,26 +36,38 @@ def check(stack: Stack, plan: DeploymentPlan) -> None:
             node: frozenset(volume["Name"] for volume in client.volumes()["Volumes"] or ())
             for node, client in clients.items()
         }
-        refuse(plan, api.nodes(), volumes)
+        refuse(plan, api.nodes(), volumes, force=force)
 
 
-def refuse(plan: DeploymentPlan, listed: Iterable[Mapping[str, Any]], volumes: Mapping[str, Set[str]]) -> None:
+def refuse(
+    plan: DeploymentPlan,
+    listed: Iterable[Mapping[str, Any]],
+    volumes: Mapping[str, Set[str]],
+    *,
+    force: bool = False,
+) -> None:
     """The same for nodes as the swarm lists them, and the names of the volumes by the node's id."""
     bound, nodes = _bound(plan), [_node(one, volumes) for one in listed]
     for slot, services in bound.items():
-        _one_node(slot, services, nodes)
+        _one_node(slot, services, nodes, force=force)
     for slot, services in bound.items():
         for node in nodes:
             if node.slot == slot:
                 _has_its_data(plan, node, services, nodes)
 
 
-def _one_node(slot: int, services: Iterable[ServiceSpec], nodes: Iterable[_Node]) -> None:
+def _one_node(slot: int, services: Iterable[ServiceSpec], nodes: Iterable[_Node], *, force: bool) -> None:
     found = [node for node in nodes if node.slot == slot]
     if not found:
+        missing = (
+            f"No node of the swarm has the label {SLOT_LABEL}={slot}, so that {_names(services)} would start nowhere."
+        )
+        if force:
+            console.say(f"  going on, by --force: {missing}")
+            return
         raise HostError(
-            f"No node of the swarm has the label {SLOT_LABEL}={slot}, so that {_names(services)} would start nowhere. "
-            f"Give it to the node that has their volumes: docker node update --label-add {SLOT_LABEL}={slot} NODE"
+            f"{missing} Give it to the node that has their volumes: docker node update --label-add {SLOT_LABEL}={slot} "
+            "NODE. With --force the rest is brought up without them."
         )
     # One that is gone may still be listed while another has taken its place.
     ready = sorted(node.name for node in found if node.is_ready)

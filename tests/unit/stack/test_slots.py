@@ -54,6 +54,13 @@ def test_a_place_without_a_node_is_named_with_who_would_be_there(label: str | No
     assert "docker node update --label-add dev.pidea.slot=3 NODE" in told
 
 
+def test_by_force_the_others_come_up_but_no_data_is_left_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    slots.refuse(PLAN, swarm("1", "2"), {}, force=True)
+    assert "by --force: No node of the swarm has the label dev.pidea.slot=3" in capsys.readouterr().err
+    with pytest.raises(HostError, match="without its data"):
+        slots.refuse(PLAN, swarm("1", "2", None, "3"), {"n3": {REDIS}, "n4": set()}, force=True)
+
+
 def test_two_nodes_in_one_place_are_refused_and_one_that_is_gone_does_not_count() -> None:
     assert "n3 and n4 both have the label dev.pidea.slot=3" in said(swarm("1", "2", "3", "3"))
     slots.refuse(PLAN, [*swarm("1", "2"), node("n3", "3", "down"), node("n4", "3")], {})
