@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
+
+import docker
+import requests
 
 from infra.names import SLOT_LABEL, physical
 from infra.plan.shared import on_slot
@@ -14,9 +17,13 @@ from ops.errors import HostError
 from ops.stack import engines, swarm, target
 from ops.stack.reference import Stack
 
+# Whether a volume, by its node's id and its name, has anything in it.
+HasData = Callable[[str, str], bool]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Node:
+    id: str
     name: str
     slot: int
     is_ready: bool
@@ -36,13 +43,18 @@ def check(stack: Stack, plan: DeploymentPlan, *, force: bool = False) -> None:
             node: frozenset(volume["Name"] for volume in client.volumes()["Volumes"] or ())
             for node, client in clients.items()
         }
-        refuse(plan, api.nodes(), volumes, force=force)
+
+        def has_data(node: str, name: str) -> bool:
+            return _size_bytes(clients[node], name) != 0
+
+        refuse(plan, api.nodes(), volumes, has_data, force=force)
 
 
 def refuse(
     plan: DeploymentPlan,
     listed: Iterable[Mapping[str, Any]],
     volumes: Mapping[str, Set[str]],
+    has_data: HasData,
     *,
     force: bool = False,
 ) -> None:
@@ -53,7 +65,7 @@ def refuse(
     for slot, services in bound.items():
         for node in nodes:
             if node.slot == slot:
-                _has_its_data(plan, node, services, nodes)
+                _has_its_data(plan, node, services, nodes, has_data)
 
 
 def _one_node(slot: int, services: Iterable[ServiceSpec], nodes: Iterable[_Node], *, force: bool) -> None:
@@ -78,14 +90,19 @@ def _one_node(slot: int, services: Iterable[ServiceSpec], nodes: Iterable[_Node]
         )
 
 
-def _has_its_data(plan: DeploymentPlan, node: _Node, services: Iterable[ServiceSpec], nodes: Iterable[_Node]) -> None:
+def _has_its_data(
+    plan: DeploymentPlan, node: _Node, services: Iterable[ServiceSpec], nodes: Iterable[_Node], has_data: HasData
+) -> None:
     for service in services:
         for mount in service.volumes:
             name = physical(plan.instance, mount.volume)
             if node.volumes is None or name in node.volumes:
                 continue
             for other in nodes:
-                if name in (other.volumes or ()) and not _claims(plan, other, mount.volume):
+                if name not in (other.volumes or ()) or _claims(plan, other, mount.volume):
+                    continue
+                # Pulumi makes every volume on the manager too, where it stays empty unless its service is there.
+                if has_data(other.id, name):
                     raise HostError(
                         f"{service.name} would start on {node.name} without its data: the volume {name} is on "
                         f"{other.name}, and the label {SLOT_LABEL}={node.slot} on {node.name}. Give {other.name} that "
@@ -112,11 +129,21 @@ def _node(listed: Mapping[str, Any], volumes: Mapping[str, Set[str]]) -> _Node:
     label = str((listed["Spec"].get("Labels") or {}).get(SLOT_LABEL, ""))
     found = volumes.get(listed["ID"])
     return _Node(
+        id=str(listed["ID"]),
         name=str(listed["Description"]["Hostname"]),
         slot=int(label) if label.isdecimal() else 0,
         is_ready=listed["Status"].get("State") == "ready",
         volumes=None if found is None else frozenset(found),
     )
+
+
+def _size_bytes(client: docker.APIClient, name: str) -> int:
+    """What is in a volume; -1 where the engine does not know. It counts every file, so it is asked only in doubt."""
+    try:
+        found = client.df()["Volumes"] or ()
+    except requests.exceptions.RequestException:
+        return -1
+    return next((int((one.get("UsageData") or {}).get("Size", -1)) for one in found if one["Name"] == name), -1)
 
 
 def _names(services: Iterable[ServiceSpec]) -> str:
