@@ -96,7 +96,7 @@ def test_loss_and_rate_make_a_network_bad(host: docker.APIClient, lab: Lab) -> N
     faults.heal(lab, "n3")
     assert arriving(host, lab, 3, 1, packets=100) >= 99
     faults.slow(lab, "n3", rate_kbit=400)
-    # 200 kB at 400 kbit/s take 4 s; unhindered, a few milliseconds.
+    # 400 kB at 400 kbit/s take 8 s, of which the last 2 are in the sender's buffer; unhindered, a few milliseconds.
     assert sending_seconds(host, lab, 3, 1) > 2
     faults.heal(lab, "n3")
     assert sending_seconds(host, lab, 3, 1) < 2
@@ -155,10 +155,10 @@ def arriving(host: docker.APIClient, lab: Lab, source: int, target: int, *, pack
 
 
 def sending_seconds(host: docker.APIClient, lab: Lab, source: int, target: int) -> float:
-    """The time that 200 kB take from one node to the other."""
+    """The time until the last of 400 kB has left the sender."""
     address = record.require(lab).address(target)
     inside(host, lab, target, "socat -u TCP-LISTEN:9998,reuseaddr /dev/null >/dev/null 2>&1 &")
     time.sleep(0.5)
-    send = f"head -c 200000 /dev/zero | socat -u - TCP:{address}:9998,linger=60"
+    send = f"head -c 400000 /dev/zero | socat -u - TCP:{address}:9998,linger=60"
     inside(host, lab, source, f"start=$(date +%s%N); {send}; echo $(($(date +%s%N) - start)) >/tmp/took")
     return int(shell.ask(host, lab.container(source), "cat /tmp/took")) / 1e9
