@@ -45,7 +45,7 @@ def check(stack: Stack, plan: DeploymentPlan, *, force: bool = False) -> None:
 def _trouble(client: docker.APIClient, reference: str) -> str:
     """What the engine says about the registry; empty where it answered, be it that it has no such image."""
     try:
-        client.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+        client.inspect_distribution(reference)  # type: ignore[no-untyped-call] # its stubs lack it
     except docker.errors.APIError as error:
         return str(error.explanation) if error.is_server_error() else ""
     except requests.exceptions.RequestException as error:

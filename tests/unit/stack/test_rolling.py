@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from infra.plan import build_plan
-from infra.settings import StackSettings
 from ops.errors import DeployError
 from ops.stack import rolling
 from ops.stack.events import Change
+from tests.unit.stack.plans import THREE_NODES
 
 _URN = "urn:pulumi:prod::pidea::pidea:platform:Redis$docker:index/service:Service::service-{}"
 _CONFIG = "urn:pulumi:prod::pidea::pidea:platform:Redis$docker:index/serviceConfig:ServiceConfig::config-redis-conf-1"
@@ -48,22 +47,10 @@ def left_out(urns: Sequence[str]) -> str:
     return "without " + " ".join(one.rpartition("service-")[2] for one in urns)
 
 
-PLAN = build_plan(
-    StackSettings.from_config(
-        {
-            "pidea:environment": "prod",
-            "pidea:instance": "pidea-t",
-            "pidea:nodes": 3,
-            "pidea:redis": {"replicas": 2},
-        }
-    )
-)
-
-
 def test_only_running_members_are_updated_one_by_one() -> None:
     config = Change(operation="create", urn=_CONFIG, kind="service config", name="config-redis-conf-1", seconds=0.0)
     old = Change(operation="delete", urn=_CONFIG + "x", kind="service config", name="config-redis-conf-0", seconds=0.0)
-    found = rolling.plan(PLAN, [change("redis-1"), change("app"), change("redis-2", "create"), config, old])
+    found = rolling.plan(THREE_NODES, [change("redis-1"), change("app"), change("redis-2", "create"), config, old])
     assert dict(found.members) == {"redis-1": urn("redis-1")}
     assert found.first == (_CONFIG,)
     assert found.later == (urn("app"), urn("redis-2"), _CONFIG + "x")
@@ -71,7 +58,7 @@ def test_only_running_members_are_updated_one_by_one() -> None:
 
 
 def test_nothing_is_rolled_where_everything_is_new() -> None:
-    assert not rolling.plan(PLAN, [change("redis-1", "create"), change("app")]).is_needed
+    assert not rolling.plan(THREE_NODES, [change("redis-1", "create"), change("app")]).is_needed
 
 
 def test_what_members_need_comes_first_and_each_primary_is_last_of_its_cluster() -> None:

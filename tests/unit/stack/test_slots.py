@@ -7,21 +7,10 @@ from typing import Any
 
 import pytest
 
-from infra.plan import build_plan
-from infra.settings import StackSettings
 from ops.errors import HostError
 from ops.stack import slots
+from tests.unit.stack.plans import THREE_NODES
 
-PLAN = build_plan(
-    StackSettings.from_config(
-        {
-            "pidea:environment": "prod",
-            "pidea:instance": "pidea-t",
-            "pidea:nodes": 3,
-            "pidea:redis": {"replicas": 2},
-        }
-    )
-)
 REDIS, BACKUPS = "pidea-t-redis-data", "pidea-t-backup-data"
 
 
@@ -41,7 +30,7 @@ def refuse(
     empty: Sequence[tuple[str, str]] = (),
     force: bool = False,
 ) -> None:
-    slots.refuse(PLAN, nodes, volumes, lambda node, name: (node, name) not in empty, force=force)
+    slots.refuse(THREE_NODES, nodes, volumes, lambda node, name: (node, name) not in empty, force=force)
 
 
 def said(nodes: Sequence[Mapping[str, Any]], volumes: Mapping[str, set[str]] | None = None) -> str:
