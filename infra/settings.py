@@ -335,12 +335,14 @@ def _plain(value: Any) -> Any:
 
 
 def _problem(detail: Any) -> str:
-    path = ".".join(str(part) for part in detail["loc"]) or "settings"
+    # What concerns several keys says which; it has no place of its own.
+    path = ".".join(str(part) for part in detail["loc"])
+    key = f"{NAMESPACE}:{path}" if path else NAMESPACE
     if detail["type"] == "extra_forbidden":
-        return f"{NAMESPACE}:{path}: there is no such key; take it out or correct its spelling"
+        return f"{key}: there is no such key; take it out or correct its spelling"
     if detail["type"] == "missing":
-        return f"{NAMESPACE}:{path}: must be set"
+        return f"{key}: must be set"
     expectation = re.sub(r"^(Value error, |Input )", "", detail["msg"])
     expectation = re.sub(r"^should ", "must ", expectation)
     given = "" if isinstance(detail["input"], Mapping) else f", is {detail['input']!r}"
-    return f"{NAMESPACE}:{path}: {expectation}{given}"
+    return f"{key}: {expectation}{given}"

@@ -51,7 +51,7 @@ def two_primaries(samples: Iterable[Sample]) -> list[Sample]:
     return [
         sample
         for sample in samples
-        if len(sample.redis_primaries(writable=True)) > 1 or len(sample.postgres_primaries) > 1
+        if len(sample.redis_primaries(writable=True)) > 1 or len(sample.postgres_primaries(writable=True)) > 1
     ]
 
 

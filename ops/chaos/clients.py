@@ -167,6 +167,7 @@ _ACCOUNTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         # An operator among the sentinels has the same name and password.
         "CHAOS_SENTINEL": (names.REDIS_ADMIN_USERNAME, names.REDIS_ADMIN_PASSWORD),
         "CHAOS_POSTGRES": (names.POSTGRES_APP_USERNAME, names.POSTGRES_APP_PASSWORD),
+        "CHAOS_STATISTICS": (names.POSTGRES_EXPORTER_USERNAME, names.POSTGRES_EXPORTER_PASSWORD),
     }
 )
 

@@ -92,7 +92,7 @@ def _redis(sample: Sample, servers: set[str], sentinels: set[str]) -> list[str]:
 
 
 def _postgres(sample: Sample, servers: set[str]) -> list[str]:
-    primaries = sample.postgres_primaries
+    primaries = sample.postgres_primaries()
     if len(primaries) != 1:
         return [f"{len(primaries)} PostgreSQL primaries ({', '.join(primaries) or 'none'})"]
     found = [f"{name} does not answer" for name in sorted(servers - set(sample.postgres))]

@@ -74,7 +74,8 @@ class Sample:
     """What a client on node `slot` could see at `at`; a member that does not answer is missing.
 
     `redis`: member → role, and with `writable` whether it would take a write; `sentinels`: sentinel → the member that
-    it names; `postgres`: member → `primary` or `standby`; `patroni`: member → role and state as Patroni tells.
+    it names; `postgres`: member → `primary`, `primary without standbys` or `standby`; `patroni`: member → role and
+    state as Patroni tells.
     """
 
     slot: int
@@ -92,10 +93,10 @@ class Sample:
             if seen.get("role") == "master" and (seen.get("writable") or not writable)
         ]
 
-    @property
-    def postgres_primaries(self) -> list[str]:
-        """The members that are not in recovery."""
-        return [name for name, role in self.postgres.items() if role == "primary"]
+    def postgres_primaries(self, *, writable: bool = False) -> list[str]:
+        """The members that are not in recovery; `writable`: and whose writes somebody confirms."""
+        roles = {"primary"} if writable else {"primary", "primary without standbys"}
+        return [name for name, role in self.postgres.items() if role in roles]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ class Stage:
 
     def postgres_primary(self) -> str:
         """The member that is the primary by its actual role."""
-        return self._primary(lambda sample: sample.postgres_primaries, "PostgreSQL")
+        return self._primary(lambda sample: sample.postgres_primaries(), "PostgreSQL")
 
     def other(self, service: str, primary: str) -> str:
         """A member of the service that is not the primary. Raises HostError where there is none."""

@@ -52,6 +52,8 @@ def environment(own_postgres: Postgres, redis_server: RedisServer, tmp_path: Pat
         "CHAOS_DATABASE": "postgres",
         "CHAOS_POSTGRES_USERNAME": "pidea",
         "CHAOS_POSTGRES_PASSWORD_FILE": str(password),
+        "CHAOS_STATISTICS_USERNAME": "pidea",
+        "CHAOS_STATISTICS_PASSWORD_FILE": str(password),
     }
 
 

@@ -121,6 +121,8 @@ def environment(cluster: Cluster, own_postgres: Postgres, tmp_path: Path) -> dic
         "CHAOS_DATABASE": "postgres",
         "CHAOS_POSTGRES_USERNAME": "pidea",
         "CHAOS_POSTGRES_PASSWORD_FILE": str(password),
+        "CHAOS_STATISTICS_USERNAME": "pidea",
+        "CHAOS_STATISTICS_PASSWORD_FILE": str(password),
     }
 
 

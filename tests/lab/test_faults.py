@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import docker
 import pytest
@@ -66,6 +67,21 @@ def test_a_partition_cuts_off_both_ways_and_heal_removes_just_its_rules(host: do
     assert shell.ask(host, lab.container(2), "iptables -w -t mangle -S") == before
     assert reaches(host, lab, 2, 1)
     inside(host, lab, 2, theirs.format("D"))
+    wait_until_well(lab)
+
+
+def test_a_partition_comes_and_goes_as_a_whole(host: docker.APIClient, lab: Lab) -> None:
+    counting = (
+        "end=$((SECONDS + 60)); while [ $SECONDS -lt $end ] && [ ! -e /run/enough ]; "
+        "do iptables -w -t mangle -S | grep -c pidea-lab; done | sort -u; rm /run/enough"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        seen = pool.submit(inside, host, lab, 3, counting)
+        faults.partition(lab, "n3")
+        faults.heal(lab, "n3")
+        inside(host, lab, 3, "touch /run/enough")
+    # Two other nodes, both ways: four rules or none, never one neighbour less than another.
+    assert seen.result()[1].split() == ["0", "4"]
     wait_until_well(lab)
 
 

@@ -134,6 +134,31 @@ def test_primary_that_is_cut_off(stand: Stand, writers: Writers) -> None:
     assert measure.settle(stand, WAIT_SECONDS)[0] == standby
 
 
+def test_the_next_primary_first_gets_what_another_standby_has_more(stand: Stand) -> None:
+    """Else that one would be rewound, and nobody there meanwhile to confirm a write."""
+    old, synchronous = measure.settle(stand)
+    (ahead,) = {*stand.members} - {old, synchronous}
+    stand.sql(old, "CREATE TABLE IF NOT EXISTS unconfirmed (at text)")
+    receiver = stand.sql(synchronous, "SELECT pid FROM pg_stat_wal_receiver")
+    mark = f"{time.time_ns()}"
+    stand.run(synchronous, ("bash", "-c", f"kill -STOP {receiver}"))
+    stand.sql(old, f"SET synchronous_commit = local; INSERT INTO unconfirmed VALUES ('{mark}')")  # noqa: S608 - ours
+    has_it = f"SELECT count(*) FROM unconfirmed WHERE at = '{mark}'"  # noqa: S608 - ours
+    wait_until(lambda: stand.sql(ahead, has_it) == "1", "the other standby has the row")
+    rewound = stand.logs(ahead).count("running pg_rewind")
+    docker("pause", stand.container(old))
+    try:
+        # It ends without a look at what the primary had sent.
+        stand.run(synchronous, ("bash", "-c", f"kill -TERM {receiver}; kill -CONT {receiver}"))
+        wait_until(lambda: postgres.look(stand.run, synchronous).role == "primary", "it is the primary")
+        stand.sql(synchronous, "INSERT INTO unconfirmed VALUES ('next')")
+        assert stand.sql(synchronous, has_it) == "1"
+        assert stand.logs(ahead).count("running pg_rewind") == rewound
+    finally:
+        docker("unpause", stand.container(old))
+    measure.settle(stand, WAIT_SECONDS)
+
+
 def test_a_lock_is_kept_and_given_up_by_its_holder_alone(stand: Stand) -> None:
     """A primary that returns still has the lock by what it heard last, and its lease has run out."""
     hosts = [f"{stand.container(name)}:2379" for name in stand.services if name.startswith(names.ETCD)]

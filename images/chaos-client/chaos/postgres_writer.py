@@ -8,7 +8,7 @@ import contextlib
 import asyncpg
 
 from chaos.lines import reason
-from chaos.settings import Settings
+from chaos.settings import Account, Settings
 
 # A standby that is asked for a connection that can write refuses with an InternalClientError.
 FAILURES = (
@@ -77,15 +77,21 @@ def _close(one: asyncio.Future[asyncpg.Connection]) -> None:
 
 
 async def open_one(
-    settings: Settings, host: str, attributes: str = "any", *, seconds: float = CONNECT_SECONDS
+    settings: Settings,
+    host: str,
+    attributes: str = "any",
+    *,
+    seconds: float = CONNECT_SECONDS,
+    account: Account | None = None,
 ) -> asyncpg.Connection:
-    """A connection to one server. One of FAILURES."""
+    """A connection to one server, as the application's user unless `account` is another. One of FAILURES."""
+    account = account or settings.postgres_account
     return await asyncpg.connect(
         host=host,
         port=settings.ports["postgres"],
         database=settings.database,
-        user=settings.postgres_account.username,
-        password=settings.postgres_account.password,
+        user=account.username,
+        password=account.password,
         timeout=seconds,
         command_timeout=ANSWER_SECONDS,
         target_session_attrs=attributes,

@@ -20,6 +20,17 @@ PAUSE_SECONDS = 0.25
 # All are asked at once; who does not answer within this is not seen.
 ANSWER_SECONDS = 0.35
 PATRONI_EVERY = 4
+# A standby tells how far it is once a second. A primary that stood still and goes on is one, by its own word, until it
+# hears of the next one; but no standby has told it anything lately, and it acknowledges nothing.
+POSTGRES_ROLE = """
+SELECT CASE
+    WHEN pg_is_in_recovery() THEN 'standby'
+    WHEN current_setting('synchronous_standby_names') = '' THEN 'primary'
+    WHEN EXISTS (
+        SELECT FROM pg_stat_replication WHERE sync_state <> 'async' AND reply_time > now() - interval '3 seconds'
+    ) THEN 'primary'
+    ELSE 'primary without standbys'
+END"""
 
 Probe = Callable[[], Awaitable[Any]]
 
@@ -109,15 +120,16 @@ class Prober:
     async def _postgres_role(self, host: str) -> str:
         connection = self._postgres.get(host)
         if connection is None:
-            connection = await postgres_writer.open_one(self._settings, host, seconds=ANSWER_SECONDS)
+            connection = await postgres_writer.open_one(
+                self._settings, host, seconds=ANSWER_SECONDS, account=self._settings.statistics_account
+            )
             self._postgres[host] = connection
         try:
-            in_recovery = await connection.fetchval("SELECT pg_is_in_recovery()", timeout=ANSWER_SECONDS)
+            return str(await connection.fetchval(POSTGRES_ROLE, timeout=ANSWER_SECONDS))
         except BaseException:
             self._postgres.pop(host, None)
             connection.terminate()
             raise
-        return "standby" if in_recovery else "primary"
 
     async def _ask_patroni(self) -> dict[str, Any]:
         """The members as the first Patroni tells them that answers; none where there is no Patroni."""

@@ -39,6 +39,8 @@ class Settings:
     redis_account: Account
     sentinel_account: Account
     postgres_account: Account
+    # May read how standbys are doing.
+    statistics_account: Account
 
     def member(self, host: str) -> str:
         """The member that has this name in the network; the name itself where none has."""
@@ -68,4 +70,5 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         redis_account=account("CHAOS_REDIS"),
         sentinel_account=account("CHAOS_SENTINEL"),
         postgres_account=account("CHAOS_POSTGRES"),
+        statistics_account=account("CHAOS_STATISTICS"),
     )

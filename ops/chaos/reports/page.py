@@ -13,6 +13,7 @@ _COLOURS = {
     "master": "#1f77b4",
     "primary": "#1f77b4",
     "primary without replicas": "#d98c00",
+    "primary without standbys": "#d98c00",
     "slave": "#b9cde0",
     "standby": "#b9cde0",
 }

@@ -54,6 +54,9 @@ def test_two_primaries_that_one_client_could_write_to_are_found() -> None:
 def test_a_primary_that_takes_no_writes_is_not_a_second_one() -> None:
     left = {"redis-1": {"role": "master", "writable": False}, "redis-2": {"role": "master", "writable": True}}
     assert checks.two_primaries([sample(1, redis=left)]) == []
+    alone = {"postgres-1": "primary without standbys", "postgres-2": "primary"}
+    assert checks.two_primaries([sample(1, postgres=alone)]) == []
+    assert sample(1, postgres=alone).postgres_primaries() == ["postgres-1", "postgres-2"]
 
 
 def test_two_servers_that_acknowledge_in_turn_are_found() -> None:

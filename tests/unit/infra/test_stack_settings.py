@@ -93,7 +93,7 @@ def test_other_namespaces_are_not_ours() -> None:
         ),
         ("slo", {"writes": {"target": 0.99}}, "pidea:slo.writes.thresholdSeconds: must be set"),
         ("slo", {"latency": {}}, "pidea:slo.latency: there is no such key"),
-        ("slo", {"windowDays": 28}, "pidea:settings: slo.windowDays is 28, and prometheus.retentionDays only 15"),
+        ("slo", {"windowDays": 28}, "pidea: slo.windowDays is 28, and prometheus.retentionDays only 15"),
         ("slo", {"minimumFailures": 0}, "pidea:slo.minimumFailures: must be greater than or equal to 1, is 0"),
         ("prometheus", {"maxSeries": 1}, "pidea:prometheus.maxSeries: must be greater than or equal to 1000, is 1"),
         (
