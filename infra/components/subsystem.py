@@ -41,11 +41,13 @@ class Subsystem(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _volume(self, spec: VolumeSpec) -> docker.Volume:
+        # Each node has a volume of that name, made by the task there, and only the one of the manager that was used first
+        # has labels. By another manager a label would be missing, and a new label is a new volume: an empty one.
         return docker.Volume(
             f"volume-{spec.name}",
             name=names.physical(self._instance, spec.name),
             labels=[docker.VolumeLabelArgs(label=k, value=v) for k, v in labels(self._instance, spec.name).items()],
-            opts=pulumi.ResourceOptions(parent=self, protect=True),
+            opts=pulumi.ResourceOptions(parent=self, protect=True, ignore_changes=["labels"]),
         )
 
     def _config(self, spec: ConfigSpec) -> docker.ServiceConfig:
