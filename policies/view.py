@@ -193,8 +193,11 @@ class Stack:
 
 
 def component(resource: View) -> str:
-    """The logical name of one of the platform's resources (`redis`), its own name where it has no label."""
-    return resource.labels("labels").get("dev.pidea.component") or resource.name
+    """The logical name of one of the platform's resources (`redis`), its own name where it has no label.
+
+    A volume has labels only by the manager that it was made by; by another one it is known by its resource's name.
+    """
+    return resource.labels("labels").get("dev.pidea.component") or resource.name.removeprefix("volume-")
 
 
 def config_text(config: View) -> str:

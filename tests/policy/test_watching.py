@@ -121,6 +121,12 @@ def test_a_volume_that_no_job_lists(listed: str) -> None:
     assert said("volumes-backed-up", volume(), service("backup", env={"BACKUP_VOLUMES": listed})) == NO_BACKUP
 
 
+def test_a_volume_is_known_without_its_label_by_another_manager() -> None:
+    unlabelled = view({"name": "pidea-data"}, VOLUME, "volume-data", protect=True)
+    assert said("volumes-backed-up", unlabelled, service("backup", env={"BACKUP_VOLUMES": "data"})) == []
+    assert said("volumes-backed-up", unlabelled, service("backup", env={"BACKUP_VOLUMES": "other"})) == NO_BACKUP
+
+
 @pytest.mark.parametrize("container", [{}, {"env": None}, {"env": {}}, {"env": {"VOLUMES": "data"}}, {"mounts": []}])
 def test_a_job_that_names_nothing(container: dict[str, Any]) -> None:
     assert said("volumes-backed-up", volume(), service("backup", **container)) == NO_BACKUP
