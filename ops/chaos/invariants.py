@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from infra import names
+from infra.plan.shared import on_slot
 from infra.spec import ServiceSpec
 from ops.chaos import clients
 from ops.chaos.records import Sample
@@ -67,7 +68,7 @@ def of_service(spec: ServiceSpec, here: int, *, nodes: int, ignore: frozenset[in
     if here > spec.replicas:
         # Two in one place would be two servers on one volume.
         return [f"{spec.name}: {here} tasks run, {spec.replicas} wanted"]
-    if _slot(spec.name) in ignore and spec.placement.constraints:
+    if any(spec.placement == on_slot(slot) for slot in ignore):
         return []
     everywhere = spec.replicas == nodes and spec.placement.max_replicas_per_node == 1
     wanted = spec.replicas - (len(ignore) if everywhere else 0)

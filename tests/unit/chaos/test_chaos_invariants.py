@@ -20,6 +20,9 @@ PROD = {spec.name: spec for spec in build_plan(StackSettings.from_config(read_co
         ("redis-1", 2, (), ["redis-1: 2 tasks run, 1 wanted"]),
         ("redis-1", 0, (1,), []),
         ("redis-2", 0, (1,), ["redis-2: 0 of 1 tasks run"]),
+        # Its volume is on the first node, and its name says nothing of that.
+        ("jaeger", 0, (1,), []),
+        ("jaeger", 0, (2,), ["jaeger: 0 of 1 tasks run"]),
         # One on each node, and not more of them where one is gone.
         ("edge", 3, (), []),
         ("edge", 2, (), ["edge: 2 of 3 tasks run"]),
