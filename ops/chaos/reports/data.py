@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ def of(results: Sequence[Result], stack: str) -> dict[str, Any]:
 
 
 def merged(files: Sequence[Path]) -> dict[str, Any]:
-    """One report of several that were written before. Raises UsageError where they are none, or not of one kind."""
+    """One report of several that were written before, each scenario's runs numbered as they came.
+
+    Raises UsageError where they are none, or not of one kind.
+    """
     reports = [_read(path) for path in files]
     conditions = {(report["stack"], report["processors"]) for report in reports}
     if len(conditions) > 1:
@@ -31,7 +35,11 @@ def merged(files: Sequence[Path]) -> dict[str, Any]:
             f"What was measured under different conditions makes no table: {found}. Name reports of one kind."
         )
     ((stack, processors),) = conditions
-    runs = {(run["scenario"], run["begin"], run["repeat"]): run for report in reports for run in report["runs"]}
+    runs = {(run["scenario"], run["begin"]): run for report in reports for run in report["runs"]}
+    counted: Counter[str] = Counter()
+    for scenario, begin in sorted(runs, key=lambda key: key[1]):
+        counted[scenario] += 1
+        runs[scenario, begin] |= {"repeat": counted[scenario]}
     return _report(list(runs.values()), stack, processors)
 
 

@@ -155,6 +155,15 @@ def test_reports_of_one_stack_make_one_and_no_run_counts_twice(tmp_path: Path) -
     assert data.merged([first, both]) == json.loads(json.dumps(made))
 
 
+def test_runs_of_several_reports_are_numbered_as_they_came(tmp_path: Path) -> None:
+    made = report()
+    run = made["runs"][0]
+    later, earlier = tmp_path / "later.json", tmp_path / "earlier.json"
+    later.write_text(json.dumps({**made, "runs": [{**run, "begin": "2026-11-02T00:00:00.000+00:00", "repeat": 1}]}))
+    earlier.write_text(json.dumps({**made, "runs": [{**run, "begin": "2026-11-01T00:00:00.000+00:00", "repeat": 1}]}))
+    assert [one["repeat"] for one in data.merged([later, earlier])["runs"]] == [2, 1]
+
+
 def test_kept_figures_make_the_same_table_as_the_whole_report(tmp_path: Path) -> None:
     made, kept = report(), tmp_path / "chaos.json"
     data.write_figures(kept, made)
