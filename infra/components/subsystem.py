@@ -41,8 +41,8 @@ class Subsystem(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _volume(self, spec: VolumeSpec) -> docker.Volume:
-        # Each node has a volume of that name, made by the task there, and only the one of the manager that was used first
-        # has labels. By another manager a label would be missing, and a new label is a new volume: an empty one.
+        # Each node has a volume of that name, made by the task there; only that of the manager which was used first has
+        # labels. By another manager a label would be missing, and a new label is a new volume: an empty one.
         return docker.Volume(
             f"volume-{spec.name}",
             name=names.physical(self._instance, spec.name),
