@@ -87,7 +87,15 @@ class Pack:
 
     def _stack(self, rule: Rule, args: StackValidationArgs, report: ReportViolation) -> None:
         resources = [
-            View(r.props, type=r.resource_type, name=r.name, urn=r.urn, protect=r.opts.protect) for r in args.resources
+            View(
+                r.props,
+                type=r.resource_type,
+                name=r.name,
+                urn=r.urn,
+                protect=r.opts.protect,
+                ignores=r.opts.ignore_changes or (),
+            )
+            for r in args.resources
         ]
         stack = Stack(resources, self._before)
         if rule.id == EXCEPTIONS_ARE_CURRENT.id:

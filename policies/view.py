@@ -51,6 +51,7 @@ class View:
         name: str = "",
         urn: str = "",
         protect: bool = False,
+        ignores: Iterable[str] = (),
         path: str = "",
     ) -> None:
         self._props = props
@@ -58,6 +59,8 @@ class View:
         self.name = name
         self.urn = urn
         self.protect = protect
+        # Properties of which a change is none: what is there stays.
+        self.ignores = frozenset(ignores)
         self._path = path
 
     def get(self, *path: str, default: Any = None) -> Any:

@@ -73,7 +73,7 @@ def _replaced(old: View, new: View) -> Iterator[str]:
             yield f"{key} {before} becomes {after}"
     if old.pairs("driverOpts") != new.pairs("driverOpts"):
         yield "driverOpts change"
-    if old.labels("labels") != new.labels("labels"):
+    if "labels" not in new.ignores and old.labels("labels") != new.labels("labels"):
         yield "labels change"
 
 

@@ -116,6 +116,13 @@ def test_a_volume_that_would_be_another(before: dict[str, Any], now: dict[str, A
     assert said([volume(**now)], [volume(**before)]) == [REPLACED + what for what in expected]
 
 
+def test_labels_that_the_program_ignores_make_no_other_volume() -> None:
+    """By another manager than the first one, a volume has none."""
+    now = view({"name": "data"}, VOLUME, "volume-data", urn=URN, ignores=["labels"])
+    assert said([now], [volume(labels=LABELS)]) == []
+    assert said([now], [volume(labels=LABELS, driverOpts={"o": "x"})]) == [f"{REPLACED}driverOpts change"]
+
+
 @pytest.mark.parametrize(
     ("key", "unknown"),
     [
