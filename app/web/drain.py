@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,8 @@ class Drain:
 class DrainingServer(uvicorn.Server):
     """On SIGTERM or SIGINT: drain for `drain_seconds`, then finish the requests in flight.
 
-    A second signal skips the wait.
+    A second signal skips the wait. Who waits in vain until the end gets no answer, instead of uvicorn's 500: the edge
+    then asks another replica, and the user notices nothing.
 
     Uvicorn itself would raise the signal again after a graceful end, and the process would not exit with 0.
     """
@@ -48,3 +51,22 @@ class DrainingServer(uvicorn.Server):
             if now >= self._drained_at:
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's, which takes back what is not done within its timeout."""
+        limit_seconds = self.config.timeout_graceful_shutdown
+        if limit_seconds is None:
+            await super().shutdown(sockets)
+            return
+        giving_up = asyncio.get_running_loop().call_later(limit_seconds, self._hang_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            giving_up.cancel()
+
+    def _hang_up(self) -> None:
+        connections = [item for item in self.server_state.connections if isinstance(item, HttpToolsProtocol)]
+        unanswered = [item for item in connections if item.cycle and not item.cycle.response_started]
+        log.warning("%d requests are left to other replicas", len(unanswered))
+        for connection in unanswered:
+            connection.transport.close()

@@ -56,7 +56,11 @@ def two_primaries(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def interleaved(writes: Iterable[Write], within_seconds: float = 10.0) -> list[str]:
-    """Servers that acknowledged a write again within `within_seconds` after another one had: both took writes."""
+    """Servers that acknowledged a write again within `within_seconds` after another one had: both took writes.
+
+    A write counts that was tried after the other's first word. One tried before may have been done before, and its
+    answer read late: by a client that stood still meanwhile, with its node.
+    """
     last: dict[str, float] = {}
     current, since = "", 0.0
     found = []
@@ -64,8 +68,11 @@ def interleaved(writes: Iterable[Write], within_seconds: float = 10.0) -> list[s
         if write.outcome is not Outcome.ACKNOWLEDGED or not write.server:
             continue
         if write.server != current:
-            if write.server in last and write.at - last[write.server] < within_seconds:
-                found.append(f"{write.server} after {current}, {write.at - since:.1f} s later")
+            if write.server in last:
+                if write.tried <= since:
+                    continue
+                if write.at - last[write.server] < within_seconds:
+                    found.append(f"{write.server} after {current}, {write.at - since:.1f} s later")
             current, since = write.server, write.at
         last[write.server] = write.at
     return found

@@ -30,7 +30,8 @@ class Outcome(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Write:
-    """One write from node `slot`. `writer` and `number` name it; `at` is when its answer came, `server` who gave it."""
+    """One write from node `slot`. `writer` and `number` name it, and `number` tells when it was tried, in milliseconds;
+    `at` is when its answer came, `server` who gave it."""
 
     store: Store
     slot: int
@@ -45,6 +46,11 @@ class Write:
     def id(self) -> str:
         """What was stored."""
         return f"{self.store}:{self.writer}:{self.number}"
+
+    @property
+    def tried(self) -> float:
+        """When it was sent, or began to look for a server."""
+        return self.number / 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

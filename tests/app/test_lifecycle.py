@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -80,6 +81,21 @@ def test_sigterm_drains_and_finishes_the_request_in_flight(bench: Workbench, pos
     assert backend.wait() == 0
     assert backend.log_lines()[-1]["message"] == "stopped"
     assert postgres.sql("SELECT count(*) FROM messages", bench.database) == "2"
+
+
+def test_a_request_that_is_not_done_when_the_time_is_over_is_left_to_another_replica(bench: Workbench) -> None:
+    """An edge asks the next replica where it gets no byte of an answer; a 500 it would hand on."""
+    backend = bench.ready(DRAIN_SECONDS="0")
+    path = backend.new_chat()
+    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: {backend.client.headers['Authorization']}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", backend.port), timeout=30) as client:
+        client.sendall(head.encode())
+        eventually(lambda: backend.metric("pidea_http_requests_in_flight") >= 2, "the append is in flight")
+        backend.terminate()
+        assert client.recv(1000) == b""
+    assert backend.wait() == 0
+    assert "1 requests are left to other replicas" in [line["message"] for line in backend.log_lines()]
 
 
 def test_a_second_signal_skips_the_wait(bench: Workbench) -> None:

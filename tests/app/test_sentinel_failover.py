@@ -143,6 +143,25 @@ def test_no_request_notices_that_the_primary_hung_and_came_back(bench: Workbench
     traffic.assert_undisturbed()
 
 
+def test_no_request_notices_that_the_primarys_disk_takes_nothing_any_more(
+    bench: Workbench, sentinels: Sentinels, tmp_path: Path
+) -> None:
+    backend = backend_of(bench, sentinels.addresses)
+    with Traffic(backend) as traffic:
+        until_l2_serves(backend)
+        # What is in the way of the primary's file: no snapshot can be stored, and it says so to every write.
+        (tmp_path / "dump.rdb").mkdir()
+        ask(sentinels.primary.port, "CONFIG", "SET", "save", "3600 1")
+        ask(sentinels.primary.port, "BGSAVE")
+        eventually(sentinels.failed_over, "the replica is the primary")
+        until_l2_serves(backend)
+        # It answers, and the sentinels tell it that it has been replaced only after ten seconds or so.
+        assert sentinels.is_primary(sentinels.primary), "nobody waited for that"
+        traffic.flows()
+    traffic.assert_undisturbed()
+    assert int(ask(sentinels.replica.port, "DBSIZE")) > 0, "what is served comes from the new primary"
+
+
 def test_no_request_notices_a_primary_that_hangs_too_briefly_to_be_replaced(
     bench: Workbench, sentinels: Sentinels
 ) -> None:

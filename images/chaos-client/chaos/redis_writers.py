@@ -6,7 +6,7 @@ import contextlib
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from chaos import redis_clients
@@ -49,6 +49,10 @@ class Follower:
                 pipeline.execute_command("WAIT", 1, WAIT_MS)
                 _, replicas = await pipeline.execute()
         except FAILURES as error:
+            if isinstance(error, ResponseError):
+                # It is there and takes no writes, for want of space or replicas, and may have been replaced without its
+                # knowledge: the next write asks the sentinels. The application's listener does that by its own pings.
+                await self._client.connection_pool.disconnect()
             return "failed", self._host, reason(error)
         return ("acknowledged" if replicas >= 1 else "accepted"), self._host, ""
 

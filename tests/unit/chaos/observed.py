@@ -19,9 +19,10 @@ def write(
     outcome: Outcome = Outcome.ACKNOWLEDGED,
     server: str = "redis-1",
     writer: str = "",
+    took: float = 0.0,
 ) -> Write:
-    """A write answered `at` seconds after the run's begin."""
-    return Write(store, slot, writer or f"w{slot}", int(at * 1000), BEGIN + at, outcome, server)
+    """A write answered `at` seconds after the run's begin, and tried `took` seconds before."""
+    return Write(store, slot, writer or f"w{slot}", int((BEGIN + at - took) * 1000), BEGIN + at, outcome, server)
 
 
 def steady(

@@ -64,6 +64,15 @@ def test_two_servers_that_acknowledge_in_turn_are_found() -> None:
     assert checks.interleaved(writes) == ["a after b, 1.0 s later"]
 
 
+def test_an_answer_that_a_client_read_late_is_no_taking_turns() -> None:
+    frozen = write(25, server="a", took=20)
+    writes = [write(5, server="a"), write(8, server="b"), write(24, server="b"), frozen, write(26, server="b")]
+    assert checks.interleaved(writes) == []
+    # One that the first server took after the second one had spoken.
+    again = write(9, server="a", took=0.5)
+    assert checks.interleaved([write(5, server="a"), write(8, server="b"), again]) == ["a after b, 1.0 s later"]
+
+
 def test_one_failover_is_no_taking_turns() -> None:
     assert checks.interleaved([write(1, server="a"), write(2, server="a"), write(3, server="b")]) == []
 
