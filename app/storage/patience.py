@@ -28,6 +28,8 @@ MOVED: tuple[type[Exception], ...] = (
     asyncpg.InterfaceError,
     # "another operation is in progress": the server's farewell was read at the moment the connection was used again.
     asyncpg.InternalClientError,
+    # No word, although the server itself ends what takes too long: it stands still.
+    TimeoutError,
 )
 
 

@@ -28,7 +28,9 @@ T = TypeVar("T")
 # Short, because a name that Swarm does not know yet hangs in the resolver for 5 s; a second attempt finds it.
 CONNECT_SECONDS = 2.0
 ACQUIRE_SECONDS = 2.0
-# Both sides stop a statement: the server so as not to work for nobody, the client in case the server hangs.
+# Both sides stop a statement: the server so as not to work for nobody, the client in case the server hangs. The server
+# comes first, so that a statement which the client stops tells of a server that hangs.
+SERVER_STATEMENT_SECONDS = 4.5
 STATEMENT_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 
@@ -73,7 +75,10 @@ class Database:
             raise NotConnectedError(_reason(error)) from error
         try:
             yield connection
-        except MOVED:
+        except MOVED as error:
+            if isinstance(error, TimeoutError):
+                # Who stands still does not take the statement back either, for which asyncpg would wait.
+                connection.terminate()
             # The others lead to the same server. They are replaced when they are next asked for.
             await self._pool.expire_connections()
             raise
@@ -178,7 +183,7 @@ async def _create_pool(settings: Settings) -> asyncpg.Pool[asyncpg.Record]:
         reset=_nothing_to_reset,
         server_settings={
             "application_name": "pidea-backend",
-            "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
+            "statement_timeout": str(int(SERVER_STATEMENT_SECONDS * 1000)),
         },
     )
 

@@ -90,6 +90,10 @@ class Postgres:
     def stop(self) -> None:
         self._control("-m", "immediate", "-w", "stop")
 
+    def process_id(self) -> int:
+        """Of the postmaster, whose children are all others."""
+        return int((self._folder / "postmaster.pid").read_text().splitlines()[0])
+
     def _control(self, *arguments: str) -> None:
         command = as_postgres(POSTGRES_BIN / "pg_ctl", "-D", self._folder, *arguments)
         subprocess.run(command, check=True, capture_output=True, timeout=WAIT_SECONDS)

@@ -9,12 +9,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import psutil
 import pytest
 import uvloop
 
@@ -171,6 +172,32 @@ def test_writes_and_reads_wait_for_the_next_primary(
     assert [message["content"] for message in backend.client.get(path).json()["messages"]] == ["x", "later"]
 
 
+def test_a_primary_that_stands_still_is_left_for_the_next_one(
+    two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
+) -> None:
+    """Its kernel still takes what is sent, so that no connection breaks: as in a frozen container."""
+    one, other = two
+    bench = bench_with(one)
+    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
+    backend = bench.ready(**hosts)
+    path = backend.new_chat()
+    assert writes(backend, path)
+    take_writes(other, True)
+    other.sql(f"CREATE DATABASE {bench.database}")
+    copy(one, other, bench.database)
+    take_writes(other, False)
+
+    with ThreadPoolExecutor(2) as pool, frozen(one):
+        key = {"Idempotency-Key": uuid4().hex}
+        write = pool.submit(backend.client.post, path, json={"role": "user", "content": "later"}, headers=key)
+        read = pool.submit(backend.client.get, "/api/chats")
+        time.sleep(2)
+        take_writes(other, True)
+        assert write.result().status_code == 201
+        assert read.result().status_code == 200
+    assert count(other, bench.database) == 2
+
+
 def test_nobody_waits_for_a_primary_that_does_not_come(
     two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
 ) -> None:
@@ -191,6 +218,20 @@ def test_nobody_waits_for_a_primary_that_does_not_come(
     began = time.monotonic()
     assert not writes(backend, path)
     assert time.monotonic() - began < 1
+
+
+@contextmanager
+def frozen(server: Postgres) -> Iterator[None]:
+    """All processes of a server stand still."""
+    postmaster = psutil.Process(server.process_id())
+    processes = [postmaster, *postmaster.children(recursive=True)]
+    try:
+        for process in processes:
+            process.suspend()
+        yield
+    finally:
+        for process in processes:
+            process.resume()
 
 
 def copy(source: Postgres, target: Postgres, database: str) -> None:
