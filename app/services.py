@@ -22,6 +22,7 @@ from app.chats.history import ChatHistory
 from app.chats.store import ChatStore
 from app.events import Event, Listener, fan_out
 from app.experience.rage import RageDetector
+from app.health.askers import SILENCE_SECONDS, Askers
 from app.health.probes import Probe, one_answers
 from app.health.report import Health
 from app.resilience.breaker import CircuitBreaker
@@ -149,6 +150,8 @@ async def open_services(settings: Settings, worker: Worker) -> AsyncIterator[Ser
             reads_in_flight=cache.in_flight,
             statistics=observers.statistics,
             drain=drain,
+            # Each process is asked its share of the questions.
+            askers=Askers(SILENCE_SECONDS * worker.count),
         )
         await asyncio.gather(health.database.once(), health.redis.once())
         probes = (health.database, health.redis, *health.others)

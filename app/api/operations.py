@@ -30,9 +30,9 @@ def router(health: Health, expose: Expose, worker: Worker) -> APIRouter:
     @routes.get(
         "/api/health/ready", summary="Should requests come here", operation_id="isReady", responses=responses(503)
     )
-    async def ready() -> JSONResponse:
-        """503 while draining."""
-        reason = health.not_ready_because
+    async def ready(request: Request) -> JSONResponse:
+        """503 while draining; without a database also for those who have not asked within three seconds."""
+        reason = health.not_ready_because(request.client.host if request.client else "")
         return JSONResponse({"status": "up"}) if reason is None else ProblemResponse(503, reason)
 
     @routes.get("/metrics", include_in_schema=False)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.events import BreakerState
+from app.health.askers import Askers
 from app.health.probes import Check, Probe, Status
 from app.resilience.breaker import CircuitBreaker
 from app.telemetry.statistics import Statistics
@@ -31,6 +32,7 @@ class Health:
         reads_in_flight: Callable[[], int],
         statistics: Statistics,
         drain: Drain,
+        askers: Askers,
     ) -> None:
         self.database = database
         self.redis = redis
@@ -40,20 +42,24 @@ class Health:
         self._reads_in_flight = reads_in_flight
         self._statistics = statistics
         self._drain = drain
+        self._askers = askers
 
     @property
     def can_serve(self) -> bool:
         """Whether every request can be served, not only those that a stale answer does for."""
         return self.database.last.status == "up"
 
-    @property
-    def not_ready_because(self) -> str | None:
-        """Why no new request should come here, or None.
+    def not_ready_because(self, asker: str) -> str | None:
+        """Why no new request of `asker`, an address, should come here, or None.
 
-        The database being away is no reason: every replica would leave the edge at once, and with them the reads that
-        the cache can still answer.
+        The database being away is no reason for whoever asked all the time: every replica would leave the edge at once,
+        and with them the reads that the cache can still answer.
         """
-        return "This replica is draining." if self._drain.started else None
+        if self._drain.started:
+            return "This replica is draining."
+        if not self._askers.may_be_told(asker, has_database=self.database.last.status != "down"):
+            return "This replica has no database yet."
+        return None
 
     def report(self) -> dict[str, Any]:
         """The body of /api/health."""

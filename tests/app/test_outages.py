@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
+from app.health.askers import SILENCE_SECONDS
 from tests.app.conftest import Workbench
 from tests.app.servers import Backend, Postgres, RedisServer, eventually, free_port
 
@@ -111,6 +114,40 @@ def test_wrong_redis_password_only_costs_the_cache(bench: Workbench) -> None:
     assert backend.client.get("/api/health").json()["services"]["redis"]["status"] == "down"
 
 
+def test_without_postgres_only_an_edge_that_asked_all_the_time_keeps_the_replica(
+    bench_with: Callable[[Postgres], Workbench], own_postgres: Postgres
+) -> None:
+    """Edges are known by their addresses: one asks without a pause, the other one was cut off for a while."""
+    backend = bench_with(own_postgres).ready()
+    with ExitStack() as stack:
+        constant, returning = (
+            stack.enter_context(httpx.Client(transport=httpx.HTTPTransport(local_address=address)))
+            for address in ("127.0.0.2", "127.0.0.3")
+        )
+
+        def told(edge: httpx.Client) -> int:
+            return edge.get(f"http://127.0.0.1:{backend.port}/api/health/ready").status_code
+
+        assert (told(constant), told(returning)) == (200, 200)
+        own_postgres.stop()
+        try:
+
+            def both_while_away() -> tuple[int, int] | None:
+                answers = told(constant), told(returning)
+                return answers if backend.client.get("/api/health").status_code == 503 else None
+
+            answers = eventually(both_while_away, "PostgreSQL is known to be away")
+            assert answers == (200, 200), "without a database all replicas are alike"
+            silent_until = time.monotonic() + SILENCE_SECONDS + 0.5
+            while time.monotonic() < silent_until:
+                assert told(constant) == 200, "the edge would have no replica left"
+                time.sleep(0.2)
+            assert (told(constant), told(returning)) == (200, 503), "another replica may have a database"
+        finally:
+            own_postgres.start()
+        eventually(lambda: told(returning) == 200, "it is ready for everybody again")
+
+
 def test_postgres_down_and_back(bench_with: Callable[[Postgres], Workbench], own_postgres: Postgres) -> None:
     # A short L2, so that the test need not wait for L3 to be asked.
     backend = bench_with(own_postgres).ready(L2_TTL_SECONDS="1", BREAKER_OPEN_SECONDS="1")
@@ -138,7 +175,6 @@ def test_postgres_down_and_back(bench_with: Callable[[Postgres], Workbench], own
         eventually(lambda: backend.client.get("/api/health").status_code == 503, "the health report is 503")
         report = backend.client.get("/api/health").json()
         assert (report["status"], report["services"]["postgres"]["status"]) == ("down", "down")
-        assert backend.client.get("/api/health/ready").status_code == 200, "the edge would take it out of service"
         assert backend.client.get("/api/health/live").status_code == 200
     finally:
         own_postgres.start()
