@@ -31,7 +31,7 @@ def router(health: Health, expose: Expose, worker: Worker) -> APIRouter:
         "/api/health/ready", summary="Should requests come here", operation_id="isReady", responses=responses(503)
     )
     async def ready(request: Request) -> JSONResponse:
-        """503 while draining; without a database also for those who have not asked within three seconds."""
+        """503 while draining; also for who was silent for three seconds, where the database is away for nine."""
         reason = health.not_ready_because(request.client.host if request.client else "")
         return JSONResponse({"status": "up"}) if reason is None else ProblemResponse(503, reason)
 

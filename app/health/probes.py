@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,18 @@ class Probe:
         self._check = check
         self._interval_seconds = interval_seconds
         self.last = Check("disabled") if check is None else Check("down", detail="not checked yet")
+        self._up_at = -math.inf
 
     async def run(self) -> None:
         """Check for ever; a disabled probe returns at once."""
         while self._check is not None:
             await self.once()
             await asyncio.sleep(self._interval_seconds)
+
+    @property
+    def missing_seconds(self) -> float:
+        """Since when it is down: 0 while it is not, infinite where it never was up."""
+        return time.monotonic() - self._up_at if self.last.status == "down" else 0.0
 
     async def once(self) -> None:
         """Check now and remember the result."""
@@ -50,6 +57,7 @@ class Probe:
         except Exception as error:
             check = Check("down", detail=str(error) or type(error).__name__)
         else:
+            self._up_at = time.monotonic()
             check = Check("up", latency_milliseconds=round((time.perf_counter() - began) * 1000, 3))
         if check.status != self.last.status:
             level = logging.INFO if check.status == "up" else logging.WARNING

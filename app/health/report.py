@@ -10,6 +10,7 @@ from app.events import BreakerState
 from app.health.askers import Askers
 from app.health.probes import Check, Probe, Status
 from app.resilience.breaker import CircuitBreaker
+from app.storage.patience import PATIENCE_SECONDS
 from app.telemetry.statistics import Statistics
 from app.web.drain import Drain
 
@@ -57,7 +58,9 @@ class Health:
         """
         if self._drain.started:
             return "This replica is draining."
-        if not self._askers.may_be_told(asker, has_database=self.database.last.status != "down"):
+        # For so long requests wait for the next primary, here as anywhere.
+        has_database = self.database.missing_seconds < PATIENCE_SECONDS
+        if not self._askers.may_be_told(asker, has_database=has_database):
             return "This replica has no database yet."
         return None
 

@@ -37,6 +37,10 @@ class NotConnectedError(ConnectionError):
     """There was no connection to do anything with."""
 
 
+class UndecidedError(NotConnectedError):
+    """This attempt did nothing, since one before it is not over: its server goes on with it without the connection."""
+
+
 # Whatever was asked for, nothing of it was done.
 _NOTHING_DONE: tuple[type[Exception], ...] = (NotConnectedError, asyncpg.exceptions.ReadOnlySQLTransactionError)
 

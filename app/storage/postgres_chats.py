@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import asyncpg
 from app.chats.models import Chat, Found, Message, NewMessage
 from app.chats.store import IdempotentRequest, StoredResponse, Writer
 from app.errors import IdempotencyInFlightError, IdempotencyMismatchError, NotFoundError
+from app.storage.patience import UndecidedError
 from app.storage.postgres import Database
 from app.telemetry.tracing import span
 
@@ -122,8 +124,17 @@ class PostgresChats:
             with span("write chats", ATTRIBUTES):
                 return await self._database.run_once("write", lambda connection: work(_PostgresWriter(connection)))
 
+        attempts = itertools.count(1)
+
         async def run(connection: PoolConnectionProxy[asyncpg.Record]) -> StoredResponse:
-            known = await self._known(connection, request)
+            is_repeated = next(attempts) > 1
+            try:
+                known = await self._known(connection, request)
+            except IdempotencyInFlightError as error:
+                if is_repeated:
+                    # Its own attempt before, which waits for a standby's word: what became of it will be known soon.
+                    raise UndecidedError(str(error)) from error
+                raise
             if known is not None:
                 return known
             response = await work(_PostgresWriter(connection))

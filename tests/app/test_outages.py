@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.health.askers import SILENCE_SECONDS
+from app.storage.patience import PATIENCE_SECONDS
 from tests.app.conftest import Workbench
 from tests.app.servers import Backend, Postgres, RedisServer, eventually, free_port
 
@@ -138,7 +139,7 @@ def test_without_postgres_only_an_edge_that_asked_all_the_time_keeps_the_replica
 
             answers = eventually(both_while_away, "PostgreSQL is known to be away")
             assert answers == (200, 200), "without a database all replicas are alike"
-            silent_until = time.monotonic() + SILENCE_SECONDS + 0.5
+            silent_until = time.monotonic() + max(SILENCE_SECONDS, PATIENCE_SECONDS) + 0.5
             while time.monotonic() < silent_until:
                 assert told(constant) == 200, "the edge would have no replica left"
                 time.sleep(0.2)

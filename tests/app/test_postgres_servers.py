@@ -20,6 +20,7 @@ import pytest
 import uvloop
 
 from app.storage.patience import PATIENCE_SECONDS
+from app.storage.postgres import STATEMENT_SECONDS
 from app.storage.postgres_primary import HEAD_START_SECONDS, UNHEARD_MILLISECONDS, Primary
 from tests.app.conftest import Workbench
 from tests.app.servers import PASSWORD, POSTGRES_BIN, PSQL, Backend, Postgres, eventually
@@ -198,6 +199,29 @@ def test_a_primary_that_stands_still_is_left_for_the_next_one(
     assert count(other, bench.database) == 2
 
 
+def test_a_write_that_waits_for_a_standbys_word_is_done_once_and_told_so(
+    two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
+) -> None:
+    """Its commit takes longer than a statement may; the attempt that follows is not told of another's request."""
+    one, other = two
+    bench = bench_with(one)
+    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
+    backend = bench.ready(**hosts)
+    path = backend.new_chat()
+    try:
+        confirmed_by(one, "nobody")
+        key = {"Idempotency-Key": uuid4().hex}
+        with ThreadPoolExecutor(1) as pool:
+            write = pool.submit(backend.client.post, path, json={"role": "user", "content": "once"}, headers=key)
+            time.sleep(STATEMENT_SECONDS + 2)
+            assert not write.done()
+            confirmed_by(one, "")
+            assert write.result().status_code == 201
+    finally:
+        confirmed_by(one, "")
+    assert count(one, bench.database) == 1
+
+
 def test_nobody_waits_for_a_primary_that_does_not_come(
     two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
 ) -> None:
@@ -218,6 +242,13 @@ def test_nobody_waits_for_a_primary_that_does_not_come(
     began = time.monotonic()
     assert not writes(backend, path)
     assert time.monotonic() - began < 1
+
+
+def confirmed_by(server: Postgres, standby: str) -> None:
+    """Commits wait for the word of `standby`; for nobody's where it is empty."""
+    server.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
+    server.sql("SELECT pg_reload_conf()")
+    eventually(lambda: server.sql("SHOW synchronous_standby_names") == standby, "the changed setting")
 
 
 @contextmanager
