@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -178,21 +178,53 @@ def test_member_that_etcd_does_not_name_gives_the_lock_back(stand: Stand, writer
 def test_etcd_is_not_led_beside_the_primary(stand: Stand) -> None:
     primary, _ = measure.settle(stand)
     beside = primary.replace(names.POSTGRES, names.ETCD)
-
-    def status(member: str) -> dict[str, int]:
-        said = stand.run(member, ("etcdctl", "endpoint", "status", "-w", "json"))
-        found: dict[str, Any] = json.loads(said)[0]["Status"]
-        return {"leader": found["leader"], "own": found["header"]["member_id"]}
-
-    leader = next(name for name in stand.services if name.startswith(names.ETCD) and is_leader(status(name)))
-    if leader != beside:
-        stand.run(leader, ("etcdctl", "move-leader", f"{status(beside)['own']:x}"))
-    wait_until(lambda: not is_leader(status(beside)), "another one leads")
+    lead_etcd(stand, beside, etcd_members(stand))
+    wait_until(lambda: not leads_etcd(stand, beside), "another one leads")
     assert measure.settle(stand)[0] == primary
 
 
-def is_leader(status: dict[str, int]) -> bool:
+def test_etcd_is_led_by_a_member_that_is_there(stand: Stand, writers: Writers) -> None:
+    """A leader that waits for a successor takes nothing in, and a primary without etcd gives up after four seconds."""
+    primary, _ = measure.settle(stand)
+    beside = primary.replace(names.POSTGRES, names.ETCD)
+    members = etcd_members(stand)
+    said = stand.run(beside, ("etcdctl", "member", "list", "-w", "json"))
+    by_id = {etcd_status(stand, name)["own"]: name for name in members}
+    lost, left = (by_id[one["ID"]] for one in json.loads(said)["members"] if by_id[one["ID"]] != beside)
+    lead_etcd(stand, left, members)
+    docker("pause", stand.container(lost))
+    try:
+        lead_etcd(stand, beside, (left, beside))
+        wait_until(lambda: leads_etcd(stand, left), "the one that is there leads")
+        writers.wait_for_writes(time.monotonic(), WAIT_SECONDS)
+        assert postgres.look(stand.run, primary).role == "primary"
+        assert "demoting self because DCS" not in stand.logs(primary)
+    finally:
+        docker("unpause", stand.container(lost))
+    assert measure.settle(stand, WAIT_SECONDS)[0] == primary
+
+
+def etcd_members(stand: Stand) -> list[str]:
+    return [name for name in stand.services if name.startswith(names.ETCD)]
+
+
+def lead_etcd(stand: Stand, member: str, among: Sequence[str]) -> None:
+    """Has `member` lead etcd, whose leader is one of `among`."""
+    leader = next(name for name in among if leads_etcd(stand, name))
+    if leader != member:
+        stand.run(leader, ("etcdctl", "move-leader", f"{etcd_status(stand, member)['own']:x}"))
+
+
+def leads_etcd(stand: Stand, member: str) -> bool:
+    status = etcd_status(stand, member)
     return status["leader"] == status["own"]
+
+
+def etcd_status(stand: Stand, member: str) -> dict[str, int]:
+    """The ids of the leader and of the member itself."""
+    said = stand.run(member, ("etcdctl", "endpoint", "status", "-w", "json"))
+    found: dict[str, Any] = json.loads(said)[0]["Status"]
+    return {"leader": found["leader"], "own": found["header"]["member_id"]}
 
 
 def test_standbys_do_not_wait_long_for_an_address_where_nobody_is(stand: Stand) -> None:
