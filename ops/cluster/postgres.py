@@ -20,7 +20,9 @@ from ops.errors import DeployError
 # A standby that has so much left to replay is replayed in well under a second.
 MAX_LAG_BYTES: Final = 1024 * 1024
 HAND_OVER_SECONDS: Final = 60.0
-_AGREED_SECONDS: Final = 10.0
+# A standby that was replaced has a new address. Docker on the primary's node may hear of it only when the nodes next
+# exchange all they know, every half minute.
+_AGREED_SECONDS: Final = 45.0
 _POLL_SECONDS: Final = 0.2
 _SQL: Final = """
 SELECT json_build_object(
@@ -185,16 +187,18 @@ def hand_over(
 
 def _begin_hand_over(run: Exec, members: Sequence[str], say: Callable[[str], None]) -> str:
     deadline = time.monotonic() + _AGREED_SECONDS
+    told = None
     while True:
         old, chosen = candidate(look_at_all(run, members))
         # What a shutdown would have to write is written beforehand, while writes go on.
         run(old, ("psql", "-XAtq", "--dbname=postgres", "--command", "CHECKPOINT"), "")
-        say(f"handing PostgreSQL over from {old} to {chosen}")
+        if told != (told := (old, chosen)):
+            say(f"handing PostgreSQL over from {old} to {chosen}")
         request = json.dumps({"leader": old, "candidate": chosen})
         answer = run(old, ("python3", "-c", _REQUEST % names.PATRONI_PORT, "/switchover", "POST"), request).strip()
         if answer.startswith("200"):
             return chosen
-        # PostgreSQL names its synchronous standby a moment before etcd does, which Patroni goes by.
+        # PostgreSQL names its synchronous standby a moment before etcd does, by which Patroni goes; or none reaches it.
         if not answer.startswith("412") or time.monotonic() > deadline:
             raise DeployError(f"Patroni on {old} refused the hand-over: {answer}")
         time.sleep(_POLL_SECONDS)

@@ -129,7 +129,9 @@ class Cluster:
 
 def test_a_standby_that_etcd_does_not_name_yet_is_waited_for() -> None:
     cluster = Cluster("412 candidate name does not match with sync_standby", "200 Successfully switched over")
-    assert hand_over(cluster.run, member_names(2), say=lambda _: None) == "postgres-2"
+    said: list[str] = []
+    assert hand_over(cluster.run, member_names(2), say=said.append) == "postgres-2"
+    assert said == ["handing PostgreSQL over from postgres-1 to postgres-2"]
 
 
 def test_what_patroni_refuses_is_said_in_its_words() -> None:
