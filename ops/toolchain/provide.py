@@ -3,8 +3,9 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,7 @@ ALL = (Pulumi.name, DockerPlugin.name, Jaeger.name)
 _REQUIRED = frozenset({Pulumi.name, DockerPlugin.name})
 _METHOD_VARIABLE = "PIDEA_TOOLCHAIN"
 _CORES_PER_COMPILER = 4
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,12 @@ def _make(tools: list[Tool], progress: Callable[[str, str], None]) -> dict[str, 
         # the pool waits for the whole build.
         try:
             futures: dict[str, Future[_Provided]] = {t.name: pool.submit(_provide, t, job(t)) for t in tools}
-            wait(futures.values(), return_when=FIRST_EXCEPTION)
+            # Not concurrent.futures.wait: an interrupt while that takes the futures' locks leaves some of them taken for
+            # ever, and the workers wait for them.
+            while not all(future.done() for future in futures.values()):
+                if any(future.done() and future.exception() for future in futures.values()):
+                    break
+                time.sleep(_LOOK_SECONDS)
             # The first to fail explains the failure; the others would only say that they were cancelled.
             for future in _failed_first(futures.values()):
                 future.result()
