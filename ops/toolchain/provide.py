@@ -134,7 +134,7 @@ def _make(tools: list[Tool], progress: Callable[[str, str], None]) -> dict[str, 
         # the pool waits for the whole build.
         try:
             futures: dict[str, Future[_Provided]] = {t.name: pool.submit(_provide, t, job(t)) for t in tools}
-            # Not concurrent.futures.wait: an interrupt while that takes the futures' locks leaves some of them taken for
+            # Not concurrent.futures.wait: an interrupt while that takes the locks of the futures leaves some taken for
             # ever, and the workers wait for them.
             while not all(future.done() for future in futures.values()):
                 if any(future.done() and future.exception() for future in futures.values()):
