@@ -115,6 +115,12 @@ def test_a_name_that_nobody_knows_is_passed_by(two: tuple[Postgres, Postgres]) -
     assert asyncio.run(port_of(primary)) == two[0].port
 
 
+def backend_of(bench: Workbench, servers: tuple[Postgres, Postgres], **environment: str) -> Backend:
+    """A backend that uses whichever of the servers takes writes."""
+    hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    return bench.ready(DATABASE_HOST=hosts, DATABASE_PORT="1", **environment)
+
+
 def writes(backend: Backend, path: str) -> bool:
     key = {"Idempotency-Key": uuid4().hex}
     return bool(backend.client.post(path, json={"role": "user", "content": "x"}, headers=key).status_code == 201)
@@ -124,8 +130,7 @@ def test_writes_follow_the_primary(two: tuple[Postgres, Postgres], bench_with: C
     """Both servers hold the same schema; what is written shows which one took it."""
     one, other = two
     bench = bench_with(one)
-    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
-    backend = bench.ready(**hosts, DATABASE_BREAKER_OPEN_SECONDS="0.2")
+    backend = backend_of(bench, two, DATABASE_BREAKER_OPEN_SECONDS="0.2")
     path = backend.new_chat()
     assert writes(backend, path)
 
@@ -154,8 +159,7 @@ def test_writes_and_reads_wait_for_the_next_primary(
     take_writes(other, True)
     other.sql(f"CREATE DATABASE {bench.database}")
     take_writes(other, False)
-    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
-    backend = bench.ready(**hosts)
+    backend = backend_of(bench, two)
     path = backend.new_chat()
     assert writes(backend, path)
 
@@ -179,8 +183,7 @@ def test_a_primary_that_stands_still_is_left_for_the_next_one(
     """Its kernel still takes what is sent, so that no connection breaks: as in a frozen container."""
     one, other = two
     bench = bench_with(one)
-    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
-    backend = bench.ready(**hosts)
+    backend = backend_of(bench, two)
     path = backend.new_chat()
     assert writes(backend, path)
     take_writes(other, True)
@@ -203,10 +206,9 @@ def test_a_write_that_waits_for_a_standbys_word_is_done_once_and_told_so(
     two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
 ) -> None:
     """Its commit takes longer than a statement may; the attempt that follows is not told of another's request."""
-    one, other = two
+    one, _ = two
     bench = bench_with(one)
-    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
-    backend = bench.ready(**hosts)
+    backend = backend_of(bench, two)
     path = backend.new_chat()
     try:
         confirmed_by(one, "nobody")
@@ -230,8 +232,7 @@ def test_nobody_waits_for_a_primary_that_does_not_come(
     take_writes(other, True)
     other.sql(f"CREATE DATABASE {bench.database}")
     take_writes(other, False)
-    hosts = {"DATABASE_HOST": f"127.0.0.1:{one.port},127.0.0.1:{other.port}", "DATABASE_PORT": "1"}
-    backend = bench.ready(**hosts)
+    backend = backend_of(bench, two)
     path = backend.new_chat()
     take_writes(one, False)
 
