@@ -83,7 +83,7 @@ class Rig:
         if ref.form is SecretForm.RANDOM:
             return passwords[ref.name]
         make = _MAKE.get(ref.form)
-        return make(*(passwords[source] for source in ref.sources)) if make else ""
+        return make(*((passwords[source],) for source in ref.sources)) if make else ""
 
     @staticmethod
     def build() -> None:
