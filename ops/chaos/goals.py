@@ -120,7 +120,8 @@ def figures(seen: Observation) -> dict[str, float | None]:
     until = min(seen.end, fault.recovered if fault.recovered is not None else seen.end)
     alive = seen.survivors
     redis, sticky, postgres = seen.of(Store.REDIS), seen.of(Store.STICKY), seen.of(Store.POSTGRES)
-    cut = checks.isolated(sticky, fault.slots, fault.begin, seen.stored_redis)
+    taken = fault.begin if fault.taken is None else fault.taken
+    cut = checks.isolated(sticky, fault.slots, taken, seen.stored_redis)
     anywhere = [item for item in seen.requests if item.client == "any"]
     there = [item for item in seen.requests if item.client != "any" and item.edge in alive]
     calm = [item for item in there if item.at > fault.begin + CALM_AFTER_SECONDS]

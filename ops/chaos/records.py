@@ -113,6 +113,8 @@ class Fault:
     begin: float
     end: float
     slots: tuple[int, ...] = ()
+    # When the first of them was; other faults may have come before. None: at `begin`.
+    taken: float | None = None
     # When the stack was asked for and found whole again; None where it never was.
     recovered: float | None = None
 

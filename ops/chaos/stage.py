@@ -36,6 +36,7 @@ class Stage:
         self._heals = contextlib.ExitStack()
         self._what: list[str] = []
         self._slots: set[int] = set()
+        self._taken: float | None = None
         self._gone: set[int] = set()
         self._begin: float | None = None
         self._end: float | None = None
@@ -72,6 +73,8 @@ class Stage:
         self._end = None
         self._what.append(what)
         self._slots |= set(slots)
+        if slots and self._taken is None:
+            self._taken = moment
         console.say(f"    [yellow]{what}[/yellow]")
 
     def on_heal(self, undo: Callable[[], object]) -> None:
@@ -101,6 +104,7 @@ class Stage:
             begin=self._begin,
             end=self._end,
             slots=tuple(sorted(self._slots)),
+            taken=self._taken,
             recovered=recovered,
         )
 

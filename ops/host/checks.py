@@ -19,7 +19,8 @@ CHECKS = {
     "mypy": ["mypy", "--strict"],
 }
 _NOT_FAST = (
-    "not stack and not prod and not lab and not patroni and not backup and not toolchain and not app and not pages"
+    "not stack and not prod and not lab and not patroni and not redis_ha and not backup and not toolchain and not app"
+    " and not pages"
 )
 # Labs, day-2 work on prod, repositories and clusters that are broken: more than an hour on two idle processors.
 _NOT_LONG = "not patroni and not operations and not lab and not pages and not backup"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra import names
 from ops.cluster import redis as cluster
 from ops.cluster.members import MemberError
 from tests.redis_ha.rig import INSTANCE, NETWORK, Rig, docker

@@ -118,6 +118,15 @@ def test_a_fault_lasts_from_the_first_effect_to_the_begin_of_its_healing() -> No
     assert fault.end > fault.begin
 
 
+def test_a_node_is_taken_when_it_is_and_not_with_the_fault_before() -> None:
+    with stage() as made:
+        made.done("a container killed", at=5.0)
+        made.done("one", at=7.0, slots=(2,))
+        made.done("two", at=9.0, slots=(3,))
+    fault = made.fault(None)
+    assert (fault.begin, fault.taken) == (5.0, 7.0)
+
+
 def test_a_scenario_that_did_nothing_is_an_error() -> None:
     with stage() as made:
         pass

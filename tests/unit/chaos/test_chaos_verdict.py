@@ -89,6 +89,10 @@ def test_an_isolated_primary_that_takes_writes_for_too_long_breaks_it() -> None:
     verdict = goals.judge(dataclasses.replace(seen, stored_redis=stored), LIMITS[Kind.PARTITION])
     assert verdict.figures["isolated_seconds"] == pytest.approx(3.5)
     assert verdict.reasons == ("an isolated Redis primary took writes for: 3.50 s, at most 3.00 s is asked",)
+    # From when its node was cut off: another fault had come before.
+    fault = dataclasses.replace(seen.fault, begin=seen.fault.begin - 9, taken=seen.fault.begin)
+    later = dataclasses.replace(seen, stored_redis=stored, fault=fault)
+    assert goals.figures(later)["isolated_seconds"] == pytest.approx(3.5)
 
 
 def test_two_primaries_break_it() -> None:
