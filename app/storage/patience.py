@@ -38,7 +38,7 @@ class NotConnectedError(ConnectionError):
 
 
 class UndecidedError(NotConnectedError):
-    """This attempt did nothing, since one before it is not over: its server goes on with it without the connection."""
+    """This attempt did nothing, since another one is not over: its own before, or a write to the same chat."""
 
 
 # Whatever was asked for, nothing of it was done.

@@ -15,7 +15,7 @@ from app.errors import StartupError
 from app.resilience.dependency import Dependency
 from app.resilience.timeouts import within
 from app.settings import Settings
-from app.storage.patience import MOVED, PATIENCE_SECONDS, NotConnectedError, Patience
+from app.storage.patience import MOVED, PATIENCE_SECONDS, NotConnectedError, Patience, UndecidedError
 from app.storage.postgres_primary import Primary
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ ACQUIRE_SECONDS = 2.0
 # Both sides stop a statement: the server so as not to work for nobody, the client in case the server hangs. The server
 # comes first, so that a statement which the client stops tells of a server that hangs.
 SERVER_STATEMENT_SECONDS = 4.5
+# Before that, so as to tell from a statement that takes long who waits for a write that waits for a standby's word.
+LOCK_SECONDS = 4.0
 STATEMENT_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 
@@ -68,13 +70,18 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
-        """Lend a connection, unguarded: for start-up and health checks. Raises NotConnectedError."""
+        """Lend a connection, unguarded: for start-up and health checks.
+
+        Raises NotConnectedError, UndecidedError where somebody else's lock was not to be had.
+        """
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
         except FAILURES as error:
             raise NotConnectedError(_reason(error)) from error
         try:
             yield connection
+        except asyncpg.exceptions.LockNotAvailableError as error:
+            raise UndecidedError(_reason(error)) from error
         except MOVED as error:
             if isinstance(error, TimeoutError):
                 # Who stands still does not take the statement back either, for which asyncpg would wait.
@@ -184,6 +191,7 @@ async def _create_pool(settings: Settings) -> asyncpg.Pool[asyncpg.Record]:
         server_settings={
             "application_name": "pidea-backend",
             "statement_timeout": str(int(SERVER_STATEMENT_SECONDS * 1000)),
+            "lock_timeout": str(int(LOCK_SECONDS * 1000)),
         },
     )
 

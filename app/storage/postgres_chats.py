@@ -87,9 +87,10 @@ SELECT id, role, content, created_at, edited_at FROM messages
 WHERE chat_id = $1 AND id > $2 AND EXISTS (SELECT FROM chats WHERE id = $1 AND owner = $3) ORDER BY id LIMIT $4
 """
 LOCK_KEY = "SELECT pg_try_advisory_xact_lock($1)"
+# Locked, which is a write: the commit waits for a standby's word. The first attempt may have given up waiting for it.
 KNOWN_KEY = """
 SELECT digest, status, headers, body FROM idempotency_keys
-WHERE owner = $1 AND key = $2 AND created_at > clock_timestamp() - make_interval(secs => $3)
+WHERE owner = $1 AND key = $2 AND created_at > clock_timestamp() - make_interval(secs => $3) FOR NO KEY UPDATE
 """
 REMEMBER_KEY = """
 INSERT INTO idempotency_keys (owner, key, digest, status, headers, body) VALUES ($1, $2, $3, $4, $5, $6)

@@ -27,6 +27,7 @@ _FILLER = "/mnt/volumes/filler"
 # networks' packets, and sees addresses as they are on the wire: before or after every translation.
 _RECEIVED, _SENT = "PREROUTING", "POSTROUTING"
 _RUNNING, _PAUSED = "running", "paused"
+_FREEZES = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def start(lab: Lab, node: str) -> Fault:
 
 def pause(lab: Lab, node: str) -> Fault:
     """The node stands still as a virtual machine does while it is moved; its connections stay open, unanswered."""
-    return _on_container(lab, node, "pause", (_RUNNING,), lambda api, name: api.pause(name))
+    return _on_container(lab, node, "pause", (_RUNNING,), _freeze)
 
 
 def unpause(lab: Lab, node: str) -> Fault:
@@ -185,6 +186,16 @@ def _node(lab: Lab, node: str, kind: str) -> Iterator[tuple[docker.APIClient, Re
             return Fault(kind=kind, node=node_name(slot), detail=detail, at=time.time(), seconds=seconds)
 
         yield api, known, slot, done
+
+
+def _freeze(api: docker.APIClient, container: str) -> None:
+    """The kernel may not get hold of every process of a busy node in time; then none stands still."""
+    for left in range(_FREEZES - 1, -1, -1):
+        try:
+            return api.pause(container)
+        except docker.errors.APIError as error:
+            if left == 0 or "unable to freeze" not in str(error):
+                raise
 
 
 def _on_container(

@@ -224,6 +224,48 @@ def test_a_write_that_waits_for_a_standbys_word_is_done_once_and_told_so(
     assert count(one, bench.database) == 1
 
 
+def test_a_write_behind_one_that_waits_for_a_standbys_word_waits_too(
+    two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
+) -> None:
+    """To the same chat, for longer than a statement may take."""
+    one, _ = two
+    bench = bench_with(one)
+    backend = backend_of(bench, two)
+    path = backend.new_chat()
+    try:
+        confirmed_by(one, "nobody")
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(append, backend, path, uuid4().hex) for _ in range(2)]
+            time.sleep(STATEMENT_SECONDS + 1)
+            assert not any(write.done() for write in both)
+            confirmed_by(one, "")
+            assert [write.result() for write in both] == [201, 201]
+    finally:
+        confirmed_by(one, "")
+    assert count(one, bench.database) == 2
+
+
+def test_what_no_standby_has_is_not_said_to_be_done_by_the_next_attempt_either(
+    two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
+) -> None:
+    """The first attempt gave up waiting for the standby. Its rows are there for all to see, and may still be lost."""
+    one, _ = two
+    bench = bench_with(one)
+    backend = backend_of(bench, two)
+    path, key = backend.new_chat(), uuid4().hex
+    try:
+        confirmed_by(one, "nobody")
+        assert append(backend, path, key) >= 500
+        # Whoever was told so lets go, and the server with him.
+        one.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        eventually(lambda: count(one, bench.database) == 1, "the row of the first attempt")
+        assert append(backend, path, key) >= 500
+    finally:
+        confirmed_by(one, "")
+    assert append(backend, path, key) == 201
+    assert count(one, bench.database) == 1
+
+
 def test_nobody_waits_for_a_primary_that_does_not_come(
     two: tuple[Postgres, Postgres], bench_with: Callable[[Postgres], Workbench]
 ) -> None:
@@ -243,6 +285,12 @@ def test_nobody_waits_for_a_primary_that_does_not_come(
     began = time.monotonic()
     assert not writes(backend, path)
     assert time.monotonic() - began < 1
+
+
+def append(backend: Backend, path: str, key: str) -> int:
+    """The status of a write with that Idempotency-Key."""
+    headers = {"Idempotency-Key": key}
+    return backend.client.post(path, json={"role": "user", "content": "text"}, headers=headers).status_code
 
 
 def confirmed_by(server: Postgres, standby: str) -> None:
