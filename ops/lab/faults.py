@@ -192,10 +192,12 @@ def _freeze(api: docker.APIClient, container: str) -> None:
     """The kernel may not get hold of every process of a busy node in time; then none stands still."""
     for left in range(_FREEZES - 1, -1, -1):
         try:
-            return api.pause(container)
+            api.pause(container)
         except docker.errors.APIError as error:
             if left == 0 or "unable to freeze" not in str(error):
                 raise
+        else:
+            return
 
 
 def _on_container(
