@@ -67,7 +67,7 @@ def start(lab: Lab, node: str) -> Fault:
 
 def pause(lab: Lab, node: str) -> Fault:
     """The node stands still as a virtual machine does while it is moved; its connections stay open, unanswered."""
-    return _on_container(lab, node, "pause", (_RUNNING,), _freeze)
+    return _on_container(lab, node, "pause", (_RUNNING,), freeze)
 
 
 def unpause(lab: Lab, node: str) -> Fault:
@@ -188,8 +188,8 @@ def _node(lab: Lab, node: str, kind: str) -> Iterator[tuple[docker.APIClient, Re
         yield api, known, slot, done
 
 
-def _freeze(api: docker.APIClient, container: str) -> None:
-    """The kernel may not get hold of every process of a busy node in time; then none stands still."""
+def freeze(api: docker.APIClient, container: str) -> None:
+    """Pauses a container. The kernel may not get hold of every process of a busy one in time: then none stands."""
     for left in range(_FREEZES - 1, -1, -1):
         try:
             api.pause(container)
