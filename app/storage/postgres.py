@@ -31,8 +31,9 @@ ACQUIRE_SECONDS = 2.0
 # Both sides stop a statement: the server so as not to work for nobody, the client in case the server hangs. The server
 # comes first, so that a statement which the client stops tells of a server that hangs.
 SERVER_STATEMENT_SECONDS = 4.5
-# Before that, so as to tell from a statement that takes long who waits for a write that waits for a standby's word.
-LOCK_SECONDS = 4.0
+# Half of that, so as to tell from a statement that takes long who waits for a write that waits for a standby's word: in
+# a queue for a row PostgreSQL waits for its turn first and for the row then, each for so long.
+LOCK_SECONDS = 2.0
 STATEMENT_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 

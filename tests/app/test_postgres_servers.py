@@ -234,15 +234,18 @@ def test_a_write_behind_one_that_waits_for_a_standbys_word_waits_too(
     path = backend.new_chat()
     try:
         confirmed_by(one, "nobody")
-        with ThreadPoolExecutor(2) as pool:
-            both = [pool.submit(append, backend, path, uuid4().hex) for _ in range(2)]
-            time.sleep(STATEMENT_SECONDS + 1)
-            assert not any(write.done() for write in both)
+        with ThreadPoolExecutor(6) as pool:
+            writes = []
+            for _ in range(6):
+                writes.append(pool.submit(append, backend, path, uuid4().hex))
+                time.sleep(0.3)
+            time.sleep(STATEMENT_SECONDS)
+            assert not any(write.done() for write in writes)
             confirmed_by(one, "")
-            assert [write.result() for write in both] == [201, 201]
+            assert [write.result() for write in writes] == [201] * 6
     finally:
         confirmed_by(one, "")
-    assert count(one, bench.database) == 2
+    assert count(one, bench.database) == 6
 
 
 def test_what_no_standby_has_is_not_said_to_be_done_by_the_next_attempt_either(
