@@ -13,7 +13,7 @@ from ops.errors import HostError
 from ops.lab import endpoint, shell
 from ops.lab.record import Record
 from ops.lab.reference import Lab, node_name
-from ops.stack import swarm
+from ops.stack import heartbeat, swarm
 
 # What the plan's placement constraints ask for.
 NODE_LABEL = "dev.pidea.slot"
@@ -34,7 +34,8 @@ def form(lab: Lab, record: Record) -> None:
     """Makes the swarm of engines that are in none yet."""
     first = record.address(1)
     with engine(lab, 1) as api:
-        api.init_swarm(advertise_addr=first, listen_addr=f"{first}:{_PORT}")
+        spec = heartbeat.spec(api)
+        api.init_swarm(advertise_addr=first, listen_addr=f"{first}:{_PORT}", swarm_spec=spec)
         tokens = api.inspect_swarm()["JoinTokens"]
     # One after the other: managers that join at the same moment can refuse each other.
     for slot in record.slots[1:]:

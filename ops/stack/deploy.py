@@ -21,6 +21,7 @@ from ops.stack import (
     engines,
     failure,
     heal,
+    heartbeat,
     history,
     instances,
     lock,
@@ -100,6 +101,7 @@ def deploy(stack: Stack, *, refresh: bool | None = None, break_lock: bool = Fals
             anyway = force or history.is_restoring()
             slots.check(stack, plan, force=anyway)
             pulls.check(stack, plan, force=anyway)
+            heartbeat.advise(stack, plan)
         certificates.ensure(pulumi, state, plan)
         pages.ensure(pulumi, state, plan)
         logins.ensure(pulumi, state, plan)

@@ -9,7 +9,7 @@ import pytest
 from infra import names
 from infra import outputs as keys
 from ops.lab import machine, record, shell, tls
-from ops.stack import swarm
+from ops.stack import heartbeat, swarm
 from tests.prod.planned import NODES
 from tests.stack import cis
 from tests.stack.cluster import Cluster, slot_of
@@ -98,6 +98,12 @@ def test_the_node_is_a_manager_with_its_number(cluster: Cluster, node_name: str)
     assert (details["Status"]["State"], details["Spec"]["Availability"]) == ("ready", "active")
     assert details["ManagerStatus"]["Reachability"] == "reachable"
     assert sorted(node.slot for node in cluster.nodes.values()) == list(range(1, len(cluster.nodes) + 1))
+
+
+def test_a_node_that_is_cut_off_for_half_a_minute_keeps_what_runs_on_it(cluster: Cluster, node_name: str) -> None:
+    with swarm.client(where=cluster.node(node_name).engine) as api:
+        seconds = api.inspect_swarm()["Spec"]["Dispatcher"]["HeartbeatPeriod"] / 10**9
+    assert not heartbeat.advice(seconds)
 
 
 def _listening(tables: str) -> set[int]:
