@@ -1,4 +1,4 @@
-"""After how long a swarm takes a silent node for lost: Docker's own 15 s are short where services are bound to nodes."""
+"""When a swarm takes a silent node for lost: Docker's own 15 s are short where services are bound to nodes."""
 
 from __future__ import annotations
 
