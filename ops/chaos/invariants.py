@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from infra import names
 from infra.plan.shared import on_slot
@@ -52,15 +53,22 @@ def services(target: Target, *, ignore: frozenset[int] = frozenset()) -> list[st
     try:
         with swarm.client(10.0, where=target.manager()) as api:
             running = swarm.services(api, target.instance)
+            lost = lost_nodes(api.nodes(), ignore)
     except OpsError as error:
         return [str(error)]
     found = []
     for spec in target.plan.services:
         service = running.get(names.physical(target.instance, spec.name))
-        here = 0 if service is None else len(service.running)
+        here = 0 if service is None else sum(task.node_id not in lost for task in service.running)
         found += of_service(spec, here, nodes=len(target.nodes), ignore=ignore)
     absent = [slot for slot in clients.missing(target) if slot not in ignore]
     return found + [f"the clients on node {slot} do not run" for slot in absent]
+
+
+def lost_nodes(listed: Iterable[Mapping[str, Any]], ignore: frozenset[int]) -> set[str]:
+    """The ids of ignored nodes, as the swarm lists them: their tasks count there for a while yet."""
+    slots = {str(slot) for slot in ignore}
+    return {node["ID"] for node in listed if (node["Spec"].get("Labels") or {}).get(names.SLOT_LABEL) in slots}
 
 
 def of_service(spec: ServiceSpec, here: int, *, nodes: int, ignore: frozenset[int] = frozenset()) -> list[str]:

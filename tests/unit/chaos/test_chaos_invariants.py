@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from infra import names
 from infra.plan import build_plan
 from infra.settings import StackSettings
 from ops.chaos import invariants
@@ -32,3 +33,10 @@ PROD = {spec.name: spec for spec in build_plan(StackSettings.from_config(read_co
 )
 def test_tasks_of_a_service(service: str, here: int, gone: tuple[int, ...], found: list[str]) -> None:
     assert invariants.of_service(PROD[service], here, nodes=3, ignore=frozenset(gone)) == found
+
+
+def test_tasks_of_a_node_that_is_gone_count_no_more() -> None:
+    listed = [{"ID": f"id-{slot}", "Spec": {"Labels": {names.SLOT_LABEL: str(slot)}}} for slot in (1, 2, 3)]
+    listed.append({"ID": "another", "Spec": {}})
+    assert invariants.lost_nodes(listed, frozenset({2})) == {"id-2"}
+    assert invariants.lost_nodes(listed, frozenset()) == set()
