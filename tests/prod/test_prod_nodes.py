@@ -100,7 +100,7 @@ def test_the_node_is_a_manager_with_its_number(cluster: Cluster, node_name: str)
     assert sorted(node.slot for node in cluster.nodes.values()) == list(range(1, len(cluster.nodes) + 1))
 
 
-def test_a_node_that_is_cut_off_for_half_a_minute_keeps_what_runs_on_it(cluster: Cluster, node_name: str) -> None:
+def test_the_swarm_takes_a_silent_node_for_lost_late(cluster: Cluster, node_name: str) -> None:
     with swarm.client(where=cluster.node(node_name).engine) as api:
         seconds = api.inspect_swarm()["Spec"]["Dispatcher"]["HeartbeatPeriod"] / 10**9
     assert not heartbeat.advice(seconds)
