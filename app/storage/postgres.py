@@ -32,7 +32,8 @@ ACQUIRE_SECONDS = 2.0
 # comes first, so that a statement which the client stops tells of a server that hangs.
 SERVER_STATEMENT_SECONDS = 4.5
 # Half of that, so as to tell from a statement that takes long who waits for a write that waits for a standby's word: in
-# a queue for a row PostgreSQL waits for its turn first and for the row then, each for so long.
+# a queue for a row PostgreSQL waits for its turn first and for the row then, each for so long. One server alone has no
+# standby to wait for.
 LOCK_SECONDS = 2.0
 STATEMENT_SECONDS = 5.0
 CHECK_SECONDS = 2.0
@@ -179,6 +180,7 @@ async def connect(settings: Settings, dependency: Dependency) -> Database:
 
 
 async def _create_pool(settings: Settings) -> asyncpg.Pool[asyncpg.Record]:
+    lock_seconds = LOCK_SECONDS if len(settings.database_servers) > 1 else 0.0
     return await asyncpg.create_pool(
         connect=Primary(settings.database_servers).connect,
         database=settings.database_name,
@@ -192,7 +194,7 @@ async def _create_pool(settings: Settings) -> asyncpg.Pool[asyncpg.Record]:
         server_settings={
             "application_name": "pidea-backend",
             "statement_timeout": str(int(SERVER_STATEMENT_SECONDS * 1000)),
-            "lock_timeout": str(int(LOCK_SECONDS * 1000)),
+            "lock_timeout": str(int(lock_seconds * 1000)),
         },
     )
 
