@@ -210,17 +210,12 @@ def test_a_write_that_waits_for_a_standbys_word_is_done_once_and_told_so(
     bench = bench_with(one)
     backend = backend_of(bench, two)
     path = backend.new_chat()
-    try:
-        confirmed_by(one, "nobody")
-        key = {"Idempotency-Key": uuid4().hex}
-        with ThreadPoolExecutor(1) as pool:
-            write = pool.submit(backend.client.post, path, json={"role": "user", "content": "once"}, headers=key)
+    with ThreadPoolExecutor(1) as pool:
+        with unconfirmed(one):
+            write = pool.submit(append, backend, path, uuid4().hex)
             time.sleep(STATEMENT_SECONDS + 2)
             assert not write.done()
-            confirmed_by(one, "")
-            assert write.result().status_code == 201
-    finally:
-        confirmed_by(one, "")
+        assert write.result() == 201
     assert count(one, bench.database) == 1
 
 
@@ -232,19 +227,15 @@ def test_a_write_behind_one_that_waits_for_a_standbys_word_waits_too(
     bench = bench_with(one)
     backend = backend_of(bench, two)
     path = backend.new_chat()
-    try:
-        confirmed_by(one, "nobody")
-        with ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(6) as pool:
+        with unconfirmed(one):
             writes = []
             for _ in range(6):
                 writes.append(pool.submit(append, backend, path, uuid4().hex))
                 time.sleep(0.3)
             time.sleep(STATEMENT_SECONDS)
             assert not any(write.done() for write in writes)
-            confirmed_by(one, "")
-            assert [write.result() for write in writes] == [201] * 6
-    finally:
-        confirmed_by(one, "")
+        assert [write.result() for write in writes] == [201] * 6
     assert count(one, bench.database) == 6
 
 
@@ -256,15 +247,12 @@ def test_what_no_standby_has_is_not_said_to_be_done_by_the_next_attempt_either(
     bench = bench_with(one)
     backend = backend_of(bench, two)
     path, key = backend.new_chat(), uuid4().hex
-    try:
-        confirmed_by(one, "nobody")
+    with unconfirmed(one):
         assert append(backend, path, key) >= 500
         # Whoever was told so lets go, and the server with him.
         one.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
         eventually(lambda: count(one, bench.database) == 1, "the row of the first attempt")
         assert append(backend, path, key) >= 500
-    finally:
-        confirmed_by(one, "")
     assert append(backend, path, key) == 201
     assert count(one, bench.database) == 1
 
@@ -301,6 +289,16 @@ def confirmed_by(server: Postgres, standby: str) -> None:
     server.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
     server.sql("SELECT pg_reload_conf()")
     eventually(lambda: server.sql("SHOW synchronous_standby_names") == standby, "the changed setting")
+
+
+@contextmanager
+def unconfirmed(server: Postgres) -> Iterator[None]:
+    """Commits wait for the word of a standby that is not there; afterwards for nobody's."""
+    try:
+        confirmed_by(server, "nobody")
+        yield
+    finally:
+        confirmed_by(server, "")
 
 
 @contextmanager
