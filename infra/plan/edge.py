@@ -21,6 +21,9 @@ from infra.spec import (
 )
 
 _CONFIG = "haproxy-cfg"
+# A replica keeps its place for 45 s after its name is gone (`hold obsolete`): an update and the one that takes it back need
+# three at once, and one that fails ten seconds after each start needs five.
+_PLACES_PER_REPLICA = 8
 
 
 def _operator_backends(settings: StackSettings) -> tuple[tuple[str, tuple[str, ...], int, str], ...]:
@@ -55,8 +58,7 @@ def plan(settings: StackSettings) -> SubsystemSpec:
         certificate=names.secret_path(names.EDGE_CERTIFICATE) if settings.edge.tls else None,
         app_host=host(names.APP),
         app_port=names.APP_PORT,
-        # While an update starts new replicas before it stops old ones there are up to twice as many.
-        app_slots=settings.app.replicas * 2,
+        app_slots=settings.app.replicas * _PLACES_PER_REPLICA,
         operator_backends=[
             (page, [(member, host(member)) for member in found], port, check_path)
             for page, found, port, check_path in _operator_backends(settings)

@@ -19,6 +19,8 @@ from ops.lab.reference import Lab
 from ops.stack import swarm
 
 _LOOK_SECONDS = 10.0
+# After a partition the managers may be between two leaders.
+_ELECTION_SECONDS = 15.0
 _UPDATE_SECONDS = 240.0
 # Of an update, as Swarm says it.
 _UNDER_WAY = frozenset({"updating", "rollback_started"})
@@ -128,12 +130,15 @@ class Stage:
         return self.target.container(member)[0]
 
     def leader(self) -> Node:
-        """The swarm's leader."""
+        """The swarm's leader. Raises HostError where the managers do not choose one in time."""
+        deadline = time.monotonic() + _ELECTION_SECONDS
         with swarm.client(where=self.target.manager()) as api:
-            for found in api.nodes():
-                if (found.get("ManagerStatus") or {}).get("Leader"):
-                    name = found["Description"]["Hostname"]
-                    return next(node for node in self.target.nodes if node.name == name)
+            while time.monotonic() < deadline:
+                for found in api.nodes():
+                    if (found.get("ManagerStatus") or {}).get("Leader"):
+                        name = found["Description"]["Hostname"]
+                        return next(node for node in self.target.nodes if node.name == name)
+                time.sleep(0.5)
         raise HostError("The swarm has no leader.")
 
     def kill_container(self, service: str, node: Node | None = None) -> Node:
