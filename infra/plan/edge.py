@@ -21,8 +21,8 @@ from infra.spec import (
 )
 
 _CONFIG = "haproxy-cfg"
-# A replica keeps its place for 45 s after its name is gone (`hold obsolete`): an update and the one that takes it back need
-# three at once, and one that fails ten seconds after each start needs five.
+# A replica keeps its place for 45 s after its name is gone (`hold obsolete`): an update and the one that takes it
+# back need three at once, and replicas that fail ten seconds after each start need five.
 _PLACES_PER_REPLICA = 8
 
 

@@ -49,15 +49,21 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, application: str = "") -> Iterator[Edge]:
-    """An edge whose files are in `folder`; `application` is where the application is, if anywhere."""
+def running(folder: Path, application: str = "", resolver: str = "") -> Iterator[Edge]:
+    """An edge whose files are in `folder`; `application` is where the application is, if anywhere.
+
+    With `resolver` replicas are found by what that says, on the port that `application` is.
+    """
     haproxy = program("haproxy", "haproxy")
     write_edge(build_plan(StackSettings.from_config(read_config("prod"))), folder)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     config = (folder / "haproxy.cfg").read_text()
     for inside, outside in ports.items():
         config = re.sub(rf"(?m)^  bind :{inside}\b", f"  bind 127.0.0.1:{outside}", config)
-    if application:
+    if resolver:
+        config = config.replace("nameserver dns 127.0.0.11:53", f"nameserver dns {resolver}")
+        config = re.sub(r"(?m)^(  server-template app \d+ tasks\..+):\d+$", rf"\1:{application}", config)
+    elif application:
         config = re.sub(r"(?m)^  server-template app .*$", f"  server app {application}", config)
     (folder / "haproxy.cfg").write_text(config)
     (folder / "authority.pem").write_text(certificate())
