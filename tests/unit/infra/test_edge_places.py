@@ -105,7 +105,7 @@ class Rig:
     def with_figures(self) -> set[str]:
         """The places that the edge's metrics tell of."""
         told = requests.get(self._edge.url(names.EDGE_METRICS_PORT, "/metrics", "http"), timeout=10).text
-        return set(re.findall(r'haproxy_server_sessions_total\{proxy="app",server="(\w+)"', told)) or {told}
+        return set(re.findall(r'haproxy_server_sessions_total\{proxy="app",server="(\w+)"', told))
 
     def serve(self, *replicas: Replica) -> None:
         """Returns when these and no others are given requests."""
@@ -116,7 +116,7 @@ class Rig:
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     (port,) = free_ports(1)
-    with resolving(f"tasks.{HOST}") as resolver, running(tmp_path, str(port), resolver.address) as edge:
+    with resolving(f"tasks.{HOST}") as resolver, running(tmp_path, f"{HOST}:{port}", resolver.address) as edge:
         made = Rig(edge, resolver, port)
         with made.ends:
             yield made

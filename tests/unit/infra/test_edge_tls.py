@@ -52,7 +52,7 @@ def free_ports(count: int) -> list[int]:
 def running(folder: Path, application: str = "", resolver: str = "") -> Iterator[Edge]:
     """An edge whose files are in `folder`; `application` is where the application is, if anywhere.
 
-    With `resolver` replicas are found by what that says, on the port that `application` is.
+    With `resolver`, its `host:port`, that is a service's `name:port`, whose tasks it names.
     """
     haproxy = program("haproxy", "haproxy")
     write_edge(build_plan(StackSettings.from_config(read_config("prod"))), folder)
@@ -62,7 +62,7 @@ def running(folder: Path, application: str = "", resolver: str = "") -> Iterator
         config = re.sub(rf"(?m)^  bind :{inside}\b", f"  bind 127.0.0.1:{outside}", config)
     if resolver:
         config = config.replace("nameserver dns 127.0.0.11:53", f"nameserver dns {resolver}")
-        config = re.sub(r"(?m)^(  server-template app \d+ tasks\..+):\d+$", rf"\1:{application}", config)
+        config = re.sub(r"(?m)^(  server-template app \d+) .*$", rf"\1 tasks.{application}", config)
     elif application:
         config = re.sub(r"(?m)^  server-template app .*$", f"  server app {application}", config)
     (folder / "haproxy.cfg").write_text(config)
