@@ -23,7 +23,7 @@ def _traffic() -> Iterator[PanelBuilder]:
         "Replicas in use",
         "Replicas of the application that the edge finds healthy.",
         Unit.COUNT,
-        Query('max(sum by (instance) (haproxy_server_status{proxy="app", state="UP"}))', "replicas"),
+        Query('max(haproxy_backend_active_servers{proxy="app"})', "replicas"),
         limits=Limits(2, 1),
         width=8,
     )

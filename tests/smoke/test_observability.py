@@ -29,6 +29,8 @@ SINGLE = {
     names.ALERTMANAGER,
     names.JAEGER,
 }
+# What operators see through the edge.
+_PAGES = (names.PROMETHEUS, names.ALERTMANAGER, names.JAEGER, names.DASHBOARDS)
 
 
 @pytest.fixture
@@ -115,15 +117,14 @@ def test_haproxy_loaded_its_configuration(stack: Instance) -> None:
     metrics = _haproxy_metrics(stack)
     frontends = set(re.findall(r'^haproxy_frontend_status{proxy="(\w+)"', metrics, re.M))
     assert frontends == {"public", "operators", "metrics"}
-    slots = re.findall(r'^haproxy_server_status{proxy="app",server="(\w+)",state="UP"}', metrics, re.M)
-    assert len(slots) == 2 * _replicas_of_app(stack)
+    backends = set(re.findall(r'^haproxy_backend_status{proxy="(\w+)"', metrics, re.M))
+    assert backends == {"app", "haproxy", *_PAGES}
 
 
 def test_haproxy_finds_every_replica_healthy(stack: Instance) -> None:
     def up() -> bool:
         found = re.findall(r'^haproxy_server_status{proxy="(\w+)",.*state="UP"} 1$', _haproxy_metrics(stack), re.M)
-        pages = (names.PROMETHEUS, names.ALERTMANAGER, names.JAEGER, names.DASHBOARDS)
-        wanted = {names.APP: _replicas_of_app(stack), **dict.fromkeys(pages, 1)}
+        wanted = {names.APP: _replicas_of_app(stack), **dict.fromkeys(_PAGES, 1)}
         return Counter(found) == wanted
 
     wait_until(up, "HAProxy finds every server up")
