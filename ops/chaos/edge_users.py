@@ -32,8 +32,9 @@ _CHATS = 4
 # Users have machines of their own: of one that is shared they shall not be the ones who wait.
 _PRIORITY = -10
 # A connection that was kept and that the other side has closed meanwhile: whoever sends a request that may be sent
-# twice (a read, or with an Idempotency-Key) sends it again on a new one.
-_HUNG_UP = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+# twice (a read, or with an Idempotency-Key) sends it again on a new one. TLS calls it SSLEOFError where the body
+# is what finds out that the edge has ended.
+_HUNG_UP = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 _FAILED = (http.client.HTTPException, OSError)
 
 
@@ -66,6 +67,11 @@ class Connections:
                 self._close(slot)
             return answer.status, said
         raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Keeps none."""
+        for slot in list(self._open):
+            self._close(slot)
 
     def _headers(self, body: str, key: str) -> dict[str, str]:
         found = {"Authorization": f"Bearer {self._plan.token}"}
@@ -136,6 +142,7 @@ class Client:
         connections = Connections(self._plan, self._tls)
         while (item := self._waiting.get()) is not None:
             self._request(connections, *item)
+        connections.close()
 
     def _request(self, connections: Connections, number: int, at: float) -> None:
         """From `at`, when its time had come: to wait for others is a part of what a user waits."""
