@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 
-from ops import console
+from ops import console, looking
 from ops.chaos import clients, edge, goals, invariants
 from ops.chaos.follow import Follower
 from ops.chaos.records import Fault, Observation
@@ -134,11 +134,8 @@ class Session:
         clients.ask(self.target, "clean", self._run)
 
     def _wait_until_whole(self) -> None:
-        deadline = time.monotonic() + WHOLE_BEFORE_SECONDS
-        while found := self._problems():
-            if time.monotonic() > deadline:
-                raise DeployError("The stack is not whole, so that nothing is broken on top:\n" + "\n".join(found))
-            time.sleep(_LOOK_SECONDS)
+        if found := looking.until_none(self._problems, WHOLE_BEFORE_SECONDS, indent="    "):
+            raise DeployError("The stack is not whole, so that nothing is broken on top:\n" + "\n".join(found))
 
     def _problems(self, gone: frozenset[int] = frozenset()) -> list[str]:
         return invariants.problems(self.target, self._follower.followed.latest(), ignore=gone)

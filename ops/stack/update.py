@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra import names
 from infra import outputs as keys
 from infra.spec import DeploymentPlan
-from ops import console
+from ops import console, looking
 from ops.errors import DeployError
 from ops.stack import canary, metrics, progress, rolling, target
 from ops.stack.events import EventLog
@@ -22,7 +21,6 @@ from ops.stack.state import State
 _FORCE = "Repair that first; with --force the deployment goes on all the same."
 # A replica that joins again after a restart, or a role that moves, is in its place within seconds.
 _LOOK_SECONDS = 20.0
-_POLL_SECONDS = 1.0
 
 
 class UpdateError(DeployError):
@@ -35,13 +33,7 @@ class UpdateError(DeployError):
 
 def guard(clusters: Clusters, *, force: bool) -> None:
     """Raises DeployError where a cluster is degraded and stays so: a deployment on top of that can take it down."""
-    found = clusters.problems()
-    if found and not force:
-        console.say(f"  {found[0]}: looking again for {_LOOK_SECONDS:.0f} s")
-        deadline = time.monotonic() + _LOOK_SECONDS
-        while found and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-            found = clusters.problems()
+    found = clusters.problems() if force else looking.until_none(clusters.problems, _LOOK_SECONDS, indent="  ")
     if found and not force:
         raise DeployError("\n".join(["Nothing was touched, because what runs is degraded:", *found, _FORCE]))
     for line in found:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable, Sequence
 
 from infra import names
-from ops import console
+from ops import console, looking
 from ops.chaos.goals import Kind
 from ops.chaos.scenario import Scenario
 from ops.chaos.stage import Stage
@@ -21,9 +19,8 @@ _BAD_VERSION = ("sh", "-c", "sleep 1; exit 3")
 # Into a backup: PostgreSQL's base is being read.
 _INTO_BACKUP_SECONDS = 2.0
 _BACKUP_SECONDS = 180.0
-# In a random sequence the fault before may not be over yet. Who hands over by hand, or deploys, looks again too.
+# In a random sequence the fault before may not be over yet. The hand-over itself refuses what is left.
 _WHOLE_SECONDS = 60.0
-_LOOK_SECONDS = 0.5
 
 
 def _hand_over_redis(stage: Stage) -> None:
@@ -31,7 +28,7 @@ def _hand_over_redis(stage: Stage) -> None:
     if layout is None:
         raise UsageError("This stack has one Redis: there is nobody to hand it over to.")
     run = stage.members().run
-    _wait_for_none(lambda: redis.problems(layout, run))
+    looking.until_none(lambda: redis.problems(layout, run), _WHOLE_SECONDS, indent="    ")
     stage.done(f"Redis handed over from {stage.redis_primary()}")
     done = redis_hand_over.hand_over(layout, run)
     stage.over()
@@ -43,17 +40,10 @@ def _hand_over_postgres(stage: Stage) -> None:
     if len(members) < 2:
         raise UsageError("This stack has one PostgreSQL: there is nobody to hand it over to.")
     run = stage.members().run
-    _wait_for_none(lambda: postgres.problems(postgres.look_at_all(run, members)))
+    looking.until_none(lambda: postgres.problems(postgres.look_at_all(run, members)), _WHOLE_SECONDS, indent="    ")
     stage.done(f"PostgreSQL handed over from {stage.postgres_primary()}")
     postgres.hand_over(run, members, say=lambda line: console.say(f"    {line}"))
     stage.over()
-
-
-def _wait_for_none(problems: Callable[[], Sequence[str]]) -> None:
-    """Until a cluster is whole, or long enough: the hand-over itself says what is in its way, and refuses."""
-    deadline = time.monotonic() + _WHOLE_SECONDS
-    while problems() and time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
 
 
 def _roll_app(stage: Stage) -> None:
