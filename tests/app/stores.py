@@ -138,12 +138,12 @@ class PostgresStores(Stores):
             yield World(*(PostgresChats(pool, idempotency_ttl_seconds=KEY_TTL_SECONDS) for pool in (one, two)))
 
     @asynccontextmanager
-    async def pool(self) -> AsyncIterator[postgres.Database]:
-        """Connections to the database, whatever its schema is."""
+    async def pool(self, servers: int = 1) -> AsyncIterator[postgres.Database]:
+        """Connections to the database, whatever its schema is; with the limits of a cluster of so many `servers`."""
         settings = Settings(
             clients=Clients({}),
             redis_host="not-used.invalid",
-            database_host="127.0.0.1",
+            database_host=("127.0.0.1",) * servers,
             database_port=self.server.port,
             database_name=self.database,
             database_user="pidea",

@@ -13,7 +13,7 @@ import pytest
 from app.errors import (
     MigrationError,
 )
-from app.storage import migrations
+from app.storage import migrations, postgres
 from app.storage.migrations import Migration
 from app.storage.postgres import Database
 from app.storage.postgres_chats import PostgresChats
@@ -130,6 +130,37 @@ def test_the_first_release_goes_on_beside_this_one(empty: PostgresStores) -> Non
         assert await world.contents(ours) == await first.contents(ours) == ["one", "two"]
 
     play_migration(empty, scenario)
+
+
+def test_a_replica_waits_for_anothers_migration_for_longer_than_a_request_may(empty: PostgresStores) -> None:
+    """On a cluster, whose requests give up a lock after two seconds."""
+
+    async def run() -> None:
+        async with empty.pool(servers=3) as one, empty.pool(servers=3) as two:
+            async with one.connection() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", migrations.LOCK_KEY)
+                waiting = asyncio.create_task(migrations.migrate(two, migrations.load()))
+                await asyncio.sleep(postgres.LOCK_SECONDS + 0.5)
+                assert not waiting.done()
+            assert await waiting == [migration.name for migration in migrations.load()]
+
+    asyncio.run(run())
+
+
+def test_a_table_that_is_not_to_be_had_is_waited_for_no_longer_than_by_a_request(empty: PostgresStores) -> None:
+    """Everybody who asks for the table meanwhile waits behind the migration."""
+
+    async def run() -> None:
+        async with empty.pool(servers=3) as database:
+            await migrations.migrate(database, migrations.load())
+            async with empty.hold():
+                harmless = Migration(
+                    len(migrations.load()) + 1, "9999_lock", "ALTER TABLE chats SET (fillfactor = 100)"
+                )
+                with pytest.raises(MigrationError, match="lock timeout"):
+                    await migrations.migrate(database, [*migrations.load(), harmless])
+
+    asyncio.run(run())
 
 
 def test_a_schema_newer_than_the_release_is_left_alone(empty: PostgresStores) -> None:

@@ -59,9 +59,13 @@ def load(folder: Path = Path(__file__).parent) -> list[Migration]:
 async def migrate(database: Database, migrations: list[Migration]) -> list[str]:
     """Bring the schema up to date and return the names of what was applied now."""
     async with database.connection() as connection, connection.transaction():
-        # The pool's timeout is for requests; waiting for another replica's migration may take longer.
-        await connection.execute(f"SET LOCAL statement_timeout = {int(TIMEOUT_SECONDS * 1000)}")
+        # The pool's limits are for requests; waiting for another replica's migration may take longer. Not so for the
+        # tables: everybody would wait behind who waits for one.
+        await connection.execute(
+            f"SET LOCAL statement_timeout = {int(TIMEOUT_SECONDS * 1000)}; SET LOCAL lock_timeout = 0"
+        )
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY, timeout=TIMEOUT_SECONDS)
+        await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY, name text NOT NULL,"
             " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
