@@ -25,13 +25,14 @@ def user(uid: int) -> str:
 def http_check(settings: StackSettings, image: str, port: int, path: str, start_period_seconds: int) -> HealthcheckSpec:
     """Healthy while `path` answers 200.
 
-    Our images carry `http-ok`; of an image from elsewhere one can at best expect wget or curl.
+    Our images carry `http-ok`. One from elsewhere may be made of them; else one can at best expect wget or curl.
     """
     if image not in settings.images:
         command: tuple[str, ...] = ("CMD", "http-ok", str(port), path)
     else:
         url = f"http://127.0.0.1:{port}{path}"
-        command = ("CMD-SHELL", f"wget -q -T 2 -O /dev/null {url} || curl -fsS -m 2 -o /dev/null {url}")
+        asked = (f"http-ok {port} {path}", f"wget -q -T 2 -O /dev/null {url}", f"curl -fsS -m 2 -o /dev/null {url}")
+        command = ("CMD-SHELL", " || ".join(asked))
     if settings.nodes == 1:
         return HealthcheckSpec(command=command, start_period_seconds=start_period_seconds)
     # Each check starts a process in the container, some 0.1 s of processor time. Where there are replicas a service can
