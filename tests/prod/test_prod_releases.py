@@ -43,7 +43,7 @@ def _users(prod: Prod) -> Iterator[list[Traffic]]:
 
 
 def _images(prod: Prod) -> set[str]:
-    return {container.details["Image"] for container in Cluster.look(prod).service(names.APP).containers}
+    return {container.details["Config"]["Image"] for container in Cluster.look(prod).service(names.APP).containers}
 
 
 def test_a_version_that_does_not_run_is_taken_back(prod: Prod, image: str) -> None:
