@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+from collections.abc import Iterator
 
 from infra import names
 from ops.stack import swarm
 from tests.invariants import wait_until_healthy
-from tests.stack import containers
+from tests.stack import commands, containers
 from tests.stack.endpoints import Endpoints
 from tests.stack.instance import Instance
 from tests.stack.passwords import passwords
@@ -23,9 +25,12 @@ def test_chats_and_cache_survive_a_kill(stack: Instance) -> None:
     redis = containers.one(stack, names.REDIS)
     _redis(stack, redis, "SET", "smoke:survivor", "yes")
 
-    for service in (names.POSTGRES, names.REDIS):
-        _kill(stack, service)
-    wait_until_healthy(outputs, timeout_seconds=240)
+    with _followed_log(stack, names.REDIS) as new_lines:
+        for service in (names.POSTGRES, names.REDIS):
+            _kill(stack, service)
+        wait_until_healthy(outputs, timeout_seconds=240)
+    # By the server that was not there when the command began to look.
+    assert any("Ready to accept connections" in line for line in new_lines)
 
     again = containers.one(stack, names.REDIS)
     assert again.id != redis.id
@@ -38,6 +43,23 @@ def test_chats_and_cache_survive_a_kill(stack: Instance) -> None:
     )
     assert f"{url.split('/')[-2]}|still here?" in stored.splitlines()
     assert endpoints.contents(url) == ["still here?"]
+
+
+@contextlib.contextmanager
+def _followed_log(stack: Instance, service: str) -> Iterator[list[str]]:
+    """Gives a list that holds, afterwards, what `./pidea logs --follow` showed meanwhile."""
+    lines: list[str] = []
+    process = commands.start(stack.command("logs", service, "--follow", "--tail", "1"))
+    try:
+        # Its last line of before: from here on nothing is missed.
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield lines
+    finally:
+        process.send_signal(signal.SIGINT)
+        finished = commands.finish(process, 60)
+    assert finished.code == 0, finished.text
+    lines += finished.output.splitlines()
 
 
 def _kill(stack: Instance, service: str) -> None:

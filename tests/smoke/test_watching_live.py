@@ -80,14 +80,29 @@ def test_a_silence_is_made_shown_and_ended(stack: Instance) -> None:
     assert (wrong.code, "picks no alerts" in wrong.errors) == (2, True), wrong.text
 
 
+def test_every_look_at_a_log_shows_all_replicas_to_the_end(stack: Instance) -> None:
+    (app,) = (service for service in stack.plan.services if service.name == names.APP)
+    replicas = {f"{names.APP}.{n + 1}" for n in range(app.replicas)}
+    assert len(replicas) > 1
+    # Docker's own log of a service stands still at every third look or so, and shows one of them then.
+    for _ in range(12):
+        done = stack.pidea("logs", names.APP, "--tail", "1000")
+        assert (done.code, done.errors) == (0, ""), done.text
+        assert {line.partition(" | ")[0] for line in done.output.splitlines()} == replicas
+
+
 def test_the_lines_about_one_request_are_found(stack: Instance, endpoints: Endpoints) -> None:
     trace_id = uuid.uuid4().hex
     endpoints.write(endpoints.messages(), "a message", traceparent=f"00-{trace_id}-{trace_id[:16]}-01")
-    lines = wait_until(
-        lambda: stack.pidea("logs", "--trace", trace_id).output.splitlines(), "the line is written", pause_seconds=2
-    )
-    assert all(trace_id in line for line in lines)
-    assert any(line.startswith("app.") and "POST" in line for line in lines), lines
+
+    def lines() -> list[str]:
+        done = stack.pidea("logs", "--trace", trace_id)
+        assert (done.code, done.errors) == (0, ""), done.text
+        return done.output.splitlines()
+
+    found = wait_until(lines, "the line is written", pause_seconds=2)
+    assert all(trace_id in line for line in found)
+    assert any(line.startswith("app.") and "POST" in line for line in found), found
     wrong = stack.pidea("logs", "--trace", "123")
     assert (wrong.code, "no trace id" in wrong.errors) == (2, True), wrong.text
 
