@@ -32,7 +32,9 @@ def http_check(settings: StackSettings, image: str, port: int, path: str, start_
     else:
         url = f"http://127.0.0.1:{port}{path}"
         asked = (f"http-ok {port} {path}", f"wget -q -T 2 -O /dev/null {url}", f"curl -fsS -m 2 -o /dev/null {url}")
-        command = ("CMD-SHELL", " || ".join(asked))
+        # By the first that is there, and by no other: what it says is the reason that `up` gives.
+        first = "; ".join(f"command -v {one.split()[0]} >/dev/null && exec {one}" for one in asked)
+        command = ("CMD-SHELL", f"{first}; echo the image has neither http-ok nor wget nor curl; exit 1")
     if settings.nodes == 1:
         return HealthcheckSpec(command=command, start_period_seconds=start_period_seconds)
     # Each check starts a process in the container, some 0.1 s of processor time. Where there are replicas a service can

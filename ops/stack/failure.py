@@ -34,13 +34,17 @@ class Explanation:
 
 
 def explain(engine_of: EngineOf, service: swarm.Service) -> Explanation:
-    """Looks at the service's newest failed task."""
-    failed = sorted(
-        (task for task in service.tasks if task.state in _FAILED or (task.state == "shutdown" and task.error)),
-        key=lambda task: task.created_at,
-    )
-    waiting = [task for task in service.tasks if task.state == "pending" and task.error]
-    newest = next(reversed(failed or waiting), None)
+    """Looks at the newest task that failed since the last update began, or before that where none did."""
+    tasks = sorted(service.tasks, key=lambda task: task.created_at)
+    failed = [task for task in tasks if _has_failed(task)]
+    # What is ended as unhealthy may end well, and is no failure for Swarm then.
+    of_update = [
+        task
+        for task in tasks
+        if task.created_at >= service.update_started_at and (_has_failed(task) or task.state == "complete")
+    ]
+    waiting = [task for task in tasks if task.state == "pending" and task.error]
+    newest = next(reversed(of_update or failed or waiting), None)
     reason = (newest.error if newest else "") or service.update_message or "its tasks do not become healthy in time"
     return Explanation(
         service=service.name,
@@ -48,6 +52,10 @@ def explain(engine_of: EngineOf, service: swarm.Service) -> Explanation:
         log=_last_lines(engine_of(newest), newest) if newest else (),
         serving=_serving(service),
     )
+
+
+def _has_failed(task: swarm.Task) -> bool:
+    return task.state in _FAILED or (task.state == "shutdown" and bool(task.error))
 
 
 def is_in_trouble(service: swarm.Service) -> bool:

@@ -55,7 +55,9 @@ class Stack:
     @property
     def config_name(self) -> str:
         """The configuration in force as people find it, from the repository's folder."""
-        return str(self.config_file.relative_to(self.root))
+        # Not the root: a rollback runs the sources of an earlier release, with the instances where they are.
+        beside = self.local.parent if self.instance else self.root
+        return str(self.config_file.relative_to(beside))
 
     @property
     def arguments(self) -> str:

@@ -35,7 +35,10 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service as Swarm has it. `replicas` None means one on every node. `update` is its last update's state."""
+    """A service as Swarm has it. `replicas` None means one on every node.
+
+    `update` is its last update's state, `update_started_at` when that began; both are empty where there was none.
+    """
 
     id: str
     name: str
@@ -43,6 +46,7 @@ class Service:
     replicas: int | None
     update: str
     update_message: str
+    update_started_at: str
     ports: tuple[int, ...]
     memory_reservation_bytes: int
     tasks: tuple[Task, ...]
@@ -110,6 +114,7 @@ def _service(item: dict[str, Any], tasks: Sequence[Task]) -> Service:
         replicas=int(replicated.get("Replicas", 1)) if replicated is not None else None,
         update=update.get("State", ""),
         update_message=update.get("Message", ""),
+        update_started_at=update.get("StartedAt", ""),
         memory_reservation_bytes=reserved_bytes(item),
         ports=tuple(port["PublishedPort"] for port in ports if "PublishedPort" in port),
         tasks=tuple(sorted(tasks, key=lambda task: (task.slot, task.created_at))),

@@ -27,6 +27,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 INSTANCE = "haredis"
 IMAGE = "haredis"
 NETWORK = f"{INSTANCE}-net"
+# Where a test puts those members that shall see each other and nobody else.
+ELSEWHERE = f"{INSTANCE}-elsewhere"
+# A sentinel gives orders to a server that follows another one after 5 s, to one that calls itself a primary after 8 s.
+ORDERS_SECONDS = 12
 CLIENT_IMAGE = "haredis-client"
 BASE_IMAGE = "haredis-base"
 ROOTFS = "pidea/rootfs:bookworm"
@@ -205,6 +209,25 @@ class Rig:
             except (MemberError, IndexError):
                 found[sentinel] = "?"
         return found
+
+    def follows(self, replica: str) -> str:
+        """Whom a server follows; itself where it is a primary."""
+        try:
+            said = self.redis(replica, "ROLE").splitlines()
+        except MemberError:
+            return "?"
+        return said[1].removeprefix(f"{INSTANCE}-") if said[0] == "slave" else replica
+
+    def restarts(self, member: str) -> int:
+        """How often Docker has started its container again."""
+        return int(docker("inspect", "--format", "{{.RestartCount}}", self.container(member)))
+
+    def stays(self, look: Callable[[], bool], what: str, seconds: float) -> None:
+        """Looks for so long, and never sees anything else."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert look(), f"no longer so: {what}"
+            time.sleep(0.2)
 
     def wait(self, look: Callable[[], bool], what: str, seconds: float = 60) -> float:
         """The seconds until `look` is true."""

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import re
 import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ class Endpoints:
 
     def messages(self) -> str:
         """The address of the messages of a chat that is made for this. Raises requests.HTTPError."""
-        answer = self.api("POST", f"{self.app}/api/chats", json={"title": "a test's"})
+        key = {"Idempotency-Key": str(uuid.uuid4())}  # so that the edge may send it to another replica as well
+        answer = self.api("POST", f"{self.app}/api/chats", json={"title": "a test's"}, headers=key)
         answer.raise_for_status()
         return f"{self.app}/api/chats/{answer.json()['id']}/messages"
 

@@ -37,17 +37,23 @@ def test_an_image_from_elsewhere_is_asked_by_what_it_has(tool: str, tmp_path: Pa
     if found is None:
         pytest.skip(f"{tool} is not installed")
     (tmp_path / tool).symlink_to(found)
-    settings = StackSettings.from_config({**read_config("prod"), "pidea:images": {names.APP: "example.org/app:1"}})
-
-    def is_healthy(where: str, path: str) -> bool:
-        port = int(where.rpartition(":")[2])
-        shell, command = http_check(settings, names.APP, port, path, 30).command
-        assert shell == "CMD-SHELL"
-        done = subprocess.run(
-            ["/bin/sh", "-c", command], env={"PATH": str(tmp_path)}, capture_output=True, timeout=30, check=False
-        )
-        return done.returncode == 0
-
     with serving(Answers) as where:
-        assert is_healthy(where, ALIVE)
-        assert not is_healthy(where, "/elsewhere")
+        assert _asked(tmp_path, where, ALIVE).returncode == 0
+        failed = _asked(tmp_path, where, "/elsewhere")
+        assert failed.returncode != 0
+        # Not what other tools there are not.
+        assert "not found" not in failed.stdout + failed.stderr
+
+
+def test_an_image_that_nothing_can_ask_is_not_healthy_and_says_why(tmp_path: Path) -> None:
+    done = _asked(tmp_path, "127.0.0.1:9", ALIVE)
+    assert (done.returncode, "neither http-ok nor wget nor curl" in done.stdout) == (1, True)
+
+
+def _asked(tools: Path, where: str, path: str) -> subprocess.CompletedProcess[str]:
+    settings = StackSettings.from_config({**read_config("prod"), "pidea:images": {names.APP: "example.org/app:1"}})
+    shell, command = http_check(settings, names.APP, int(where.rpartition(":")[2]), path, 30).command
+    assert shell == "CMD-SHELL"
+    return subprocess.run(
+        ["/bin/sh", "-c", command], env={"PATH": str(tools)}, capture_output=True, text=True, timeout=30, check=False
+    )

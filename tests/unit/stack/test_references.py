@@ -33,6 +33,14 @@ def test_an_environment_uses_the_repositorys_file(root: Path) -> None:
     assert stack.folder == root / "l"
 
 
+def test_its_settings_are_named_from_the_folder_that_has_the_instances(root: Path, tmp_path: Path) -> None:
+    """In a rollback the sources are an earlier release's, somewhere else."""
+    local = tmp_path / "repository" / ".pidea"
+    assert reference.resolve("staging", root=root, local=local).config_name == "Pulumi.staging.yaml"
+    instance = reference.resolve("staging", "t1", root=root, local=local)
+    assert instance.config_name == ".pidea/instances/t1/Pulumi.staging.yaml"
+
+
 def test_an_instance_has_a_folder_of_its_own(root: Path) -> None:
     stack = reference.resolve("staging", "t1", root=root, local=root / "l")
     assert (stack.name, stack.arguments) == ("staging-t1", "staging --instance t1")
