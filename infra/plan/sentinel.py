@@ -20,8 +20,8 @@ FAILOVER_TIMEOUT_MILLISECONDS = 5000
 # Redis' own are made for slow failovers: after a vote without a winner 10 s pass, a link that broke rests for 15 s, and
 # a sentinel whose clock jumped or that stood still keeps out of everything for 30 s. PUBLISH-PERIOD stays at its 2 s:
 # every message costs each sentinel a look-up of a name, during which it does nothing else. INFO-PERIOD is how
-# late a sentinel may learn that a former primary has become a replica. One that is cut off before that orders this
-# replica back at the end, even if the others have made it the primary: what was written there is lost.
+# late a sentinel may learn that a former primary has become a replica. One that is cut off before that starts anew
+# (`sentinel-member`): else it orders this replica back, even if the others have made it the primary.
 _PERIODS = (
     "PING-PERIOD 500 ASK-PERIOD 500 INFO-PERIOD 1000 "
     "ELECTION-TIMEOUT 2000 MIN-LINK-RECONNECT-PERIOD 3000 TILT-PERIOD 5000"
